@@ -1,0 +1,103 @@
+"""Settings: the mission's defaults, overridden by ``orchestrator.toml`` and then by the environment.
+
+Every field can be set in the file ``orchestrator.toml`` of the project folder, or as ``MCP_ORCHESTRATOR_<FIELD>``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mcp_orchestrator.errors import InvalidInput, suggestion
+
+__all__ = ["PREFIX", "Settings"]
+
+PREFIX = "MCP_ORCHESTRATOR_"
+FILE = "orchestrator.toml"
+
+
+class Settings(BaseModel):
+    """Where the state lives, what may be read, and the limits of the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: Annotated[Path, Field(description="The project folder; relative paths start here.")] = Path()
+    home: Annotated[Path, Field(description="Folder of the state.")] = Path(".mcp-orchestrator")
+    roots: Annotated[
+        tuple[Path, ...],
+        Field(description="Folders below which files may be read; the project folder when empty."),
+    ] = ()
+    workers: Annotated[int, Field(ge=0, le=256, description="Steps that run side by side; 0 means one a core.")] = 0
+    max_concurrent_workflows: Annotated[int, Field(ge=1, le=1000, description="Runs that work at once.")] = 10
+    training_timeout: Annotated[float, Field(gt=0, description="Seconds that a training run may take.")] = 3600
+    evaluation_timeout: Annotated[float, Field(gt=0, description="Seconds that an evaluation run may take.")] = 1800
+    component_timeout: Annotated[float, Field(gt=0, description="Seconds that one component call may take.")] = 3600
+    max_rows: Annotated[int, Field(ge=1, description="Rows that a table may have.")] = 50_000_000
+    max_bytes: Annotated[int, Field(ge=1, description="Bytes that a source file may have.")] = 8 * 1024**3
+    worker_memory_mb: Annotated[int, Field(ge=0, description="Memory of one worker in MB; 0 means no limit.")] = 0
+    log_level: Annotated[str, Field(description="Level of the log on stderr.")] = "WARNING"
+    components: Annotated[
+        dict[str, str],
+        Field(description="Foreign components: name = 'package.module' or 'package.module:Class'."),
+    ] = Field(default_factory=dict)
+
+    @field_validator("roots", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file or the environment holds
+        return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @classmethod
+    def load(cls, project: Path | str | None = None, **overrides: Any) -> Settings:  # noqa: ANN401
+        """Read file and environment for ``project`` (default: the working folder).
+
+        Raises:
+            InvalidInput: a setting is unknown, or its value is not acceptable.
+
+        """
+        base = Path(project or os.environ.get(f"{PREFIX}PROJECT") or Path.cwd()).resolve()
+        values = {**_from_file(base / FILE), **_from_environment(), **overrides, "project": base}
+        try:
+            read = cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = str(first["loc"][0])
+            raise InvalidInput(
+                f"setting {field}",
+                str(first["msg"]),
+                then=suggestion(field, cls.model_fields),
+            ) from error
+        return read.model_copy(
+            update={
+                "home": base / read.home,
+                "roots": tuple((base / root).resolve() for root in read.roots) or (base,),
+                "workers": read.workers or _cores(),
+            },
+        )
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(str(path), f"is not valid TOML: {error}") from error
+
+
+def _from_environment() -> dict[str, str]:
+    names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+    return {
+        name: os.environ[variable]
+        for variable, name in names.items()
+        if name not in {"components", "project"} and os.environ.get(variable)
+    }
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

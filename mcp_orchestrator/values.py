@@ -1,0 +1,113 @@
+"""References that travel between steps, processes and agents instead of the data itself.
+
+``dataset://name@digest`` is a table frozen as Parquet, ``model://name@alias`` or ``model://name@version`` a registered
+model, ``model://sha256`` a trained but unregistered one, ``artifact://sha256`` any other file. The digest is the SHA-256
+of the stored bytes, so a reference always means the same thing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Artifact", "Column", "Data", "Dataset", "ModelRef", "Profile", "Records", "Trained", "Value"]
+
+INLINE_ROWS = 200
+DATASET = re.compile(r"dataset://(?P<name>[\w.-]{1,80})@(?P<digest>[0-9a-f]{64})")
+
+Records = Annotated[
+    list[dict[str, Any]],
+    Field(max_length=INLINE_ROWS, description=f"Rows as objects, up to {INLINE_ROWS}."),
+]
+Data = Annotated[
+    str | list[dict[str, Any]],
+    Field(
+        description="A table: file path below the allowed roots, dataset:// reference, builtin:NAME, "
+        f"database URL, or up to {INLINE_ROWS} inline rows.",
+    ),
+]
+ModelRef = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="A model: registered name, name@alias, name@version, or model:// reference.",
+    ),
+]
+
+
+class Value(BaseModel):
+    """A frozen value that survives JSON and refuses fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, ser_json_inf_nan="strings")
+
+
+Kind = Literal["numeric", "categorical", "boolean", "date", "text", "identifier", "constant", "empty"]
+
+
+class Column(Value):
+    """What is known about one column."""
+
+    name: str
+    kind: Kind
+    dtype: str
+    missing: int = 0
+    distinct: int | None = None
+    sample: list[Any] = Field(default_factory=list)
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    note: str = ""
+
+
+class Profile(Value):
+    """What a look at the whole table says before anything is trained."""
+
+    rows: int
+    columns: list[Column]
+    duplicate_rows: int = 0
+    target: str | None = None
+    likely_target: str | None = None
+    task: Literal["classification", "regression"] | None = None
+    classes: dict[str, int] = Field(default_factory=dict)
+    leakage_suspects: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+
+
+class Dataset(Value):
+    """A table frozen as Parquet under its digest."""
+
+    uri: str
+    name: str
+    sha256: str
+    rows: int
+    columns: int
+    bytes: int
+    source: str
+    profile: Profile
+
+
+class Artifact(Value):
+    """A stored file."""
+
+    uri: str
+    name: str
+    sha256: str
+    bytes: int
+    media: str = "application/octet-stream"
+    path: str = ""
+
+
+class Trained(Value):
+    """A fitted model stored under its digest, not yet registered."""
+
+    uri: str
+    sha256: str
+    bytes: int
+    estimator: str
+    task: Literal["classification", "regression"]
+    target: str
+    features: list[str]
+    classes: list[Any] = Field(default_factory=list)
