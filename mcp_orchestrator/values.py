@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Artifact", "Column", "Data", "Dataset", "ModelRef", "Profile", "Records", "Trained", "Value"]
+__all__ = ["Artifact", "Column", "Data", "Dataset", "Estimate", "ModelRef", "Profile", "Records", "Trained", "Value"]
 
 INLINE_ROWS = 200
 DATASET = re.compile(r"dataset://(?P<name>[\w.-]{1,80})@(?P<digest>[0-9a-f]{64})")
@@ -111,3 +111,11 @@ class Trained(Value):
     target: str
     features: list[str]
     classes: list[Any] = Field(default_factory=list)
+
+
+class Estimate(Value):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float

@@ -1,0 +1,1 @@
+"""Components: one file each, a folder for each family."""

@@ -1,0 +1,1 @@
+"""Data: loading, checking and splitting tables."""

@@ -1,0 +1,1 @@
+"""Language and scores of text."""

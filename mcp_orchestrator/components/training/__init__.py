@@ -1,0 +1,1 @@
+"""Training: estimators, search, stopping, the registry."""

@@ -1,0 +1,1 @@
+"""The engine: registry, journal, runs, workers. Imports no ML library."""

@@ -1,0 +1,1 @@
+"""Experiments, model versions and aliases."""

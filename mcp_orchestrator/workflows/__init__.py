@@ -1,0 +1,1 @@
+"""Workflows: each a page of prose over steps."""

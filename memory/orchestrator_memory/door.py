@@ -1,0 +1,140 @@
+"""The one way to a SQLite file that several processes share.
+
+Writers take an advisory lock on a file beside the database before ``BEGIN IMMEDIATE``: SQLite before 3.51.3 can corrupt
+a write-ahead log under several writers and checkpointers, and without the lock eight writers starve each other. Readers are
+``query_only`` and never wait. A transaction is short and never spans an await.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+if os.name == "posix":
+    import fcntl
+else:  # pragma: no cover - Windows
+    import msvcrt
+
+__all__ = ["Door", "NewerSchema", "now"]
+
+
+class NewerSchema(RuntimeError):
+    """The database was written by a newer version of the program; it is left as it is."""
+
+
+def now() -> int:
+    """Return the time as integer microseconds UTC."""
+    return time.time_ns() // 1000
+
+
+class Door:
+    """A SQLite database in WAL mode with one writer at a time, over all processes."""
+
+    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
+        """Open the database at ``path``, making it and its folder (owner only) when they are missing."""
+        self.path = path
+        self._synchronous = synchronous
+        self._mutex = threading.RLock()
+        self._readers = threading.local()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._locked():
+            fresh = not path.exists()
+            self._writer = self._connect()
+            if fresh:
+                path.chmod(0o600)
+            self._writer.execute("PRAGMA journal_mode=WAL")
+
+    def migrate(self, area: str, steps: Sequence[str]) -> None:
+        """Bring ``area`` of the schema up to date: each numbered step (SQL text) is applied once, under the lock.
+
+        Raises:
+            NewerSchema: the database has steps that this version does not know.
+
+        """
+        with self._locked():
+            self._writer.execute(
+                "CREATE TABLE IF NOT EXISTS migration("
+                "area TEXT, number INTEGER, at INTEGER, PRIMARY KEY(area, number)) STRICT",
+            )
+            row = self._writer.execute("SELECT coalesce(max(number), 0) FROM migration WHERE area=?", (area,)).fetchone()
+            done = int(row[0])
+            if done > len(steps):
+                message = (
+                    f"{self.path} has schema {done} of {area!r}, this version knows {len(steps)}. "
+                    "Use the newer version of the program; nothing was changed."
+                )
+                raise NewerSchema(message)
+            if 0 < done < len(steps):
+                self._back_up(f"{area}-{done}")
+            for number, step in enumerate(steps[done:], start=done + 1):
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    for statement in step.split(";"):
+                        if statement.strip():
+                            self._writer.execute(statement)
+                    self._writer.execute("INSERT INTO migration VALUES(?, ?, ?)", (area, number, now()))
+                except BaseException:
+                    self._writer.execute("ROLLBACK")
+                    raise
+                self._writer.execute("COMMIT")
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Hold the one write transaction; it is committed at the end, rolled back on any error."""
+        with self._locked():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    def read(self) -> sqlite3.Connection:
+        """Return this thread's read-only connection; rows answer to column names."""
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only=ON")
+            self._readers.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close the writer; readers close with their threads."""
+        with self._mutex:
+            self._writer.close()
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is not None:
+            connection.close()
+            del self._readers.connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")
+        return connection
+
+    def _back_up(self, label: str) -> None:
+        target = self.path.with_name(f"{self.path.name}.before-{label}")
+        with closing(sqlite3.connect(target)) as copy:
+            self._writer.backup(copy)
+        target.chmod(0o600)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._mutex:
+            handle = os.open(self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                if os.name == "posix":
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                else:  # pragma: no cover - Windows
+                    msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
+                yield
+            finally:
+                os.close(handle)
