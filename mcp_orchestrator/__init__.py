@@ -1,0 +1,1 @@
+"""An embedded orchestrator of machine learning, and the MCP server that publishes it."""
