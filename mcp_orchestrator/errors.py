@@ -144,6 +144,18 @@ class StateUnavailable(OrchestratorError, OSError):
     code = "state_unavailable"
 
 
+def revive(code: str, message: str) -> OrchestratorError:
+    """Make again, in this process, an error that was raised in another one."""
+    kind = next((one for one in _kinds(OrchestratorError) if one.code == code), StepFailed)
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error
+
+
+def _kinds(base: type[OrchestratorError]) -> list[type[OrchestratorError]]:
+    return [base, *(kind for child in base.__subclasses__() for kind in _kinds(child))]
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a sentence naming the known names nearest to ``name``, or an empty string."""
     near = get_close_matches(name, list(known), n=3, cutoff=0.55)
