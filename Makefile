@@ -1,0 +1,50 @@
+# Everything that one does with this checkout. Needs Python 3.11 or later, git and make; .venv is made when it is missing or stale.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,\
+	$(if $(shell $(name) -c 'import sys, venv, ensurepip; print(sys.version_info >= (3, 11) or "")' 2>/dev/null | grep True),$(name))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+JOBS ?= 2
+
+.PHONY: demo test check lint types contracts format lock wheel clean
+
+demo: $(READY)  ## train, evaluate and predict on a real table, through the server
+	$(BIN)/mcp-orchestrator demo
+
+# Coverage has its floor in pyproject.toml; make test ARGS='-k words' runs a part, without it.
+test: $(READY)  ## the whole test suite
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(if $(ARGS),$(ARGS),--cov --cov-report=)
+
+check: lint types contracts test  ## all that must hold before a change goes in
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	@command -v node >/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python --group types
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(READY)
+	$(BIN)/python -m hatchling build -t wheel -d dist
+
+lock: $(READY)  ## newest versions that the bounds of pyproject.toml allow, with their hashes
+	$(BIN)/uv pip compile pyproject.toml --group dev --group build --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) dist build htmlcov .coverage .coverage.* .pytest_cache .ruff_cache .import_linter_cache demo-output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; none was found. Give it as make PYTHON=/path/to/python3"; exit 1; }
+	scripts/environment $(PYTHON) $(VENV)
+	@touch $(READY)
