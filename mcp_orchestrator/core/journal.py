@@ -317,6 +317,11 @@ class Journal:
                 raise NotReady(message)
             _event(db, run, name, f"step_{status}", {"reason": reason} if reason else {})
 
+    def explain(self, run: str, name: str, reason: str) -> None:
+        """Give the reason for how a step ended."""
+        with self.door.write() as db:
+            db.execute("UPDATE step SET reason=? WHERE run=? AND name=?", (reason, run, name))
+
     # Events ------------------------------------------------------------------------------------------------------
 
     def emit(self, run: str, step: str, kind: str, data: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from mcp_orchestrator.core.environment import prepare
 
 __all__ = ["main"]
 
-PRELOAD = (
+FIRST = (
     "numpy",
     "pandas",
     "pyarrow.parquet",
@@ -37,6 +37,8 @@ PRELOAD = (
     "sklearn.feature_extraction.text",
     "sklearn.inspection",
     "sklearn.svm",
+)
+LATER = (
     "skops.io",
     "optuna",
     "scipy.stats",
@@ -55,12 +57,12 @@ def main(control_fd: int, settings: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=control_fd)
     living: set[int] = set()
-    pending = list(PRELOAD)
+    pending = [*FIRST, *LATER]
     try:
         while True:
             ready, _, _ = select.select([control], [], [], 0 if pending else 1.0)
             living -= set(_reaped())
-            if ready:
+            if ready and len(pending) <= len(LATER):  # a worker without the first libraries would import them again
                 request, sockets, _, _ = socket.recv_fds(control, 1, 1)
                 if not request:
                     break

@@ -1,0 +1,289 @@
+"""The orchestrator: the one place where the parts are put together.
+
+Surfaces with an event loop enter `Orchestrator.running` and use the coroutines; a script uses the plain methods
+(`train_model`, `predict`, `evaluate`, `save_model`, `load_model`), which start a loop in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from anyio import to_thread
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from pydantic import BaseModel
+
+from mcp_orchestrator.component import Context
+from mcp_orchestrator.core.artifacts import ArtifactStore
+from mcp_orchestrator.core.engine import Engine, Watcher
+from mcp_orchestrator.core.executors import Executor, InProcess, Task, Workers
+from mcp_orchestrator.core.invoke import plain
+from mcp_orchestrator.core.journal import Journal, RunRow, Status
+from mcp_orchestrator.core.registry import Registry
+from mcp_orchestrator.errors import OrchestratorError, StateUnavailable, StepFailed
+from mcp_orchestrator.settings import Settings
+from mcp_orchestrator.tracking.versions import Version, Versions
+from mcp_orchestrator.view import RunView, view
+from mcp_orchestrator.workflows import WORKFLOWS
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["Orchestrator", "version"]
+
+T = TypeVar("T")
+WEEK = 7 * 24 * 3600.0
+
+
+def version() -> str:
+    """Return the version of this package."""
+    try:
+        return installed("mcp-ml-orchestrator")
+    except PackageNotFoundError:
+        return "0.0.0"
+
+
+class Orchestrator:
+    """Trains, evaluates, registers and predicts in one project folder, and remembers its runs."""
+
+    def __init__(
+        self,
+        project: Path | str | None = None,
+        *,
+        settings: Settings | None = None,
+        in_process: bool = False,
+    ) -> None:
+        """Open the state of a project folder (default: the working folder).
+
+        With ``in_process``, components run in threads of this process instead of worker processes: lighter for a script, but a
+        run cannot be stopped in the middle of a step.
+
+        Raises:
+            InvalidInput: a setting is not acceptable.
+            StateUnavailable: the state home cannot be made or opened.
+
+        """
+        self.settings = settings or Settings.load(project)
+        self.registry = Registry(self.settings.components)
+        self.fresh = not (self.settings.home / "orchestrator.db").exists()
+        try:
+            self.journal = Journal(self.settings.home)
+            self.versions = Versions(self.settings.home)
+        except (OSError, sqlite3.Error) as error:
+            message = f"The state home {self.settings.home} cannot be used: {error}. Choose another with MCP_ORCHESTRATOR_HOME."
+            raise StateUnavailable(message) from error
+        self.artifacts = ArtifactStore(self.settings.home / "artifacts")
+        self.executor: Executor = InProcess(self.settings, self.registry) if in_process else Workers(self.settings)
+        self.engine = Engine(
+            self.journal,
+            self.executor,
+            WORKFLOWS(self.settings),
+            most=self.settings.max_concurrent_workflows,
+        )
+        self._portal: BlockingPortal | None = None
+        self._stack = ExitStack()
+
+    # For surfaces with an event loop ---------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self, *, recover: bool = True) -> AsyncGenerator[Self]:
+        """Work on runs until the block ends; with ``recover``, take over runs whose process died."""
+        try:
+            async with self.engine.running(recover=recover):
+                yield self
+        finally:
+            await self.executor.close()
+
+    async def submit(self, workflow: str, spec: Mapping[str, Any], *, key: str | None = None) -> str:
+        """Check the input as far as that is quick, start a run and return its id; a refused one leaves no trace.
+
+        Raises:
+            InvalidInput: a field of the specification is not acceptable.
+            DataRejected: the table cannot be used.
+
+        """
+        checked = self.engine.workflows[workflow].checked(spec) if workflow in self.engine.workflows else None
+        if checked is not None:
+            await self._look_first(workflow, checked)
+        return await self.engine.submit(workflow, spec, key=key)
+
+    async def train(self, spec: Mapping[str, Any], *, wait: float | None = 0, watcher: Watcher | None = None) -> RunView:
+        """Start a training run and wait up to ``wait`` seconds for it (None: to its end)."""
+        return await self.wait(await self.submit("train", spec), wait, watcher)
+
+    async def wait(self, run: str, seconds: float | None = None, watcher: Watcher | None = None) -> RunView:
+        """Wait for a run's end, at most ``seconds``."""
+        row = await self.engine.wait(run, seconds, watcher)
+        return self.view(row)
+
+    def view(self, row: RunRow) -> RunView:
+        """Return what there is to say about a run."""
+        return view(self.engine.seen(row), self.journal.steps(row.id))
+
+    async def call(
+        self,
+        component: str,
+        capability: str,
+        params: Mapping[str, Any],
+        *,
+        watch: Callable[[float | None, str], None] = lambda _fraction, _message: None,
+        cpus: int = 1,
+    ) -> Any:  # noqa: ANN401 - any JSON value
+        """Call a component's capability in a worker and return its answer as plain JSON values.
+
+        Raises:
+            UnknownName: there is no such component or capability.
+            InvalidInput: a parameter is unknown, missing or not acceptable.
+            MissingLibrary: the component needs a library that is not installed.
+
+        """
+        chosen = self.registry.get(component)
+        found = chosen.capability(capability)
+        found.validate(params)
+        seed = params.get("seed")
+        task = Task(
+            component=chosen.name,
+            capability=capability,
+            params=plain(dict(params)),
+            cpus=cpus,
+            seed=seed if isinstance(seed, int) else 0,
+        )
+        return await self.executor.execute(task, watch, timeout=self.settings.component_timeout)
+
+    async def initialize(self) -> dict[str, Any]:
+        """Make the state home ready and start what takes time to start; calling it again changes nothing."""
+        created, self.fresh = self.fresh, False
+        await self.executor.warm()
+        return {"initialized": True, "created": created, **await to_thread.run_sync(self.status)}
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of the orchestrator as plain values; needs no running engine."""
+        runs = [self.engine.seen(row) for row in self.journal.runs(most=1000)]
+        return {
+            "version": version(),
+            "project": str(self.settings.project),
+            "home": str(self.settings.home),
+            "roots": [str(root) for root in self.settings.roots],
+            "workers": self.settings.workers,
+            "components": len(self.registry),
+            "models": len(self.versions.list()),
+            "runs": {state.value: count for state in Status if (count := sum(row.status is state for row in runs))},
+            "active": [self.view(row).brief() for row in runs if not row.status.final],
+        }
+
+    def context(self) -> Context:
+        """Return a context for calling capabilities in this process."""
+        return Context(settings=self.settings, artifacts=self.artifacts, cpus=self.settings.workers)
+
+    def models(self, name: str | None = None) -> list[Version]:
+        """Return the registered versions, of one model or of all."""
+        return self.versions.history(name) if name else self.versions.list()
+
+    # For scripts -----------------------------------------------------------------------------------------------------
+
+    def train_model(self, data: Any, target: str, **spec: Any) -> RunView:  # noqa: ANN401
+        """Train on a table and return the finished run; ``spec`` takes the fields of `TrainingSpec`.
+
+        ``data`` is a path, a reference, rows as dictionaries, or a pandas DataFrame.
+
+        Raises:
+            InvalidInput: a field is not acceptable; nothing was written.
+            StepFailed: a required step failed.
+
+        """
+        return self._finished(lambda: self.train({"data": self._given(data), "target": target, **spec}, wait=None))
+
+    def evaluate(self, model: str, data: Any, **spec: Any) -> RunView:  # noqa: ANN401
+        """Evaluate a registered model on a table and return the finished run; ``spec`` takes `EvaluationSpec`'s fields."""
+
+        async def work() -> RunView:
+            return await self.wait(await self.submit("evaluate", {"model": model, "data": self._given(data), **spec}))
+
+        return self._finished(work)
+
+    def predict(self, model: str, data: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Return ``predictions`` and, for a classifier, ``probabilities`` by class, a row each."""
+        return self._sync(lambda: self.call("ml_integration", "predict", {"model": model, "data": self._given(data)}))
+
+    def save_model(self, model: str, path: Path | str) -> Path:
+        """Write a model as one portable file, whole or not at all, and return its path."""
+        from mcp_orchestrator.methods.models import save  # noqa: PLC0415 - light only when needed
+
+        return save(self.context(), model, Path(path))
+
+    def load_model(self, path: Path | str, name: str | None = None) -> Version | str:
+        """Read a file that `save_model` wrote, checking its digests; register it when a ``name`` is given.
+
+        Returns the registered version, or the ``model://`` reference.
+
+        Raises:
+            Tampered: a digest does not match.
+
+        """
+        from mcp_orchestrator.methods.models import open_file  # noqa: PLC0415 - light only when needed
+
+        trained = open_file(self.context(), Path(path))
+        return self.versions.register(name, trained) if name else trained.uri
+
+    def __enter__(self) -> Self:
+        """Start working in a thread of its own."""
+        self._start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop working."""
+        self.close()
+
+    def close(self) -> None:
+        """End the workers; runs that are unfinished continue when somebody recovers them."""
+        self._stack.close()
+        self._portal = None
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
+    async def _look_first(self, workflow: str, spec: BaseModel) -> None:
+        """Do the checks that need the data before a run exists, when they are quick."""
+        look = getattr(spec, "look", None)
+        if look is not None and (call := look(self.settings)) is not None:
+            await self.call(*call)
+        if (model := getattr(spec, "model", None)) is not None and workflow == "evaluate":
+            self.versions.get(model) if not str(model).startswith("model://") else None
+
+    def _start(self) -> BlockingPortal:
+        if self._portal is None:
+            self._portal = self._stack.enter_context(start_blocking_portal())
+            self._stack.enter_context(self._portal.wrap_async_context_manager(self.running(recover=False)))
+        return self._portal
+
+    def _sync(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return self._start().call(work)
+
+    def _finished(self, work: Callable[[], Coroutine[Any, Any, RunView]]) -> RunView:
+        run = self._sync(work)
+        if run.status in {Status.FAILED, Status.CANCELLED}:
+            message = f"Run {run.run_id} {run.status}: {run.error or 'cancelled'}"
+            raise StepFailed(message)
+        return run
+
+    def _given(self, data: Any) -> Any:  # noqa: ANN401 - a DataFrame becomes a reference
+        pandas = sys.modules.get("pandas")
+        if pandas is not None and isinstance(data, pandas.DataFrame):
+            from mcp_orchestrator.methods.tables import freeze_frame  # noqa: PLC0415 - the caller has pandas already
+
+            return freeze_frame(self.context(), data).uri
+        return str(data) if isinstance(data, Path) else data
+
+
+def slug(text: str) -> str:
+    """Return a text as a name that models and datasets may have."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.").lower()[:80] or "model"
+
+
+_ = OrchestratorError
