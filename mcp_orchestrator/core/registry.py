@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, get_type_hints
 
 from mcp_orchestrator.component import About, Capability, Check, Context
+from mcp_orchestrator.core.health import KNOWN_ANSWER, known
 from mcp_orchestrator.errors import InvalidInput, MissingLibrary, UnknownName
 
 __all__ = ["Component", "Registry"]
@@ -44,18 +45,20 @@ class Component:
         return next((name for name in self.about.libraries if find_spec(name) is None), None)
 
     def capability(self, name: str) -> Capability[..., Any]:
-        """Return a capability that can run here.
+        """Return a capability that can run here; ``known_answer`` is one that every component with a known answer has.
 
         Raises:
             UnknownName: the component has no such capability.
             MissingLibrary: a library that it needs is not installed.
 
         """
-        if name not in self.capabilities:
+        reserved = {KNOWN_ANSWER: known(self.name, self.known_answer)} if self.known_answer else {}
+        answering = {**reserved, **self.capabilities}
+        if name not in answering:
             raise UnknownName(f"capability of {self.name}", name, self.capabilities)
         if self.missing:
             raise MissingLibrary(self.name, self.missing, self.about.extra)
-        return self.capabilities[name]
+        return answering[name]
 
 
 class Registry:
