@@ -112,18 +112,23 @@ class _Mean(NamedTuple):
         return self.difference - half, self.difference + half
 
 
+def _spread(values: Array) -> float:
+    """The standard deviation; exactly 0 for equal values, where rounding of their mean would leave a trace."""
+    return float(values.std(ddof=1)) if (values != values[0]).any() else 0.0
+
+
 def _welch(a: Array, b: Array) -> _Mean:
     """Welch's difference of two means, variances not taken to be equal."""
-    first, second = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
-    total = float(first + second)
+    first, second = _spread(a) ** 2 / len(a), _spread(b) ** 2 / len(b)
+    total = first + second
     if not total:
         return _Mean(float(a.mean() - b.mean()), 0.0, len(a) + len(b) - 2)
     degrees = total**2 / (first**2 / (len(a) - 1) + second**2 / (len(b) - 1))
-    return _Mean(float(a.mean() - b.mean()), math.sqrt(total), float(degrees))
+    return _Mean(float(a.mean() - b.mean()), math.sqrt(total), degrees)
 
 
 def _paired(differences: Array, inflation: float = 0.0) -> _Mean:
-    error = float(differences.std(ddof=1)) * math.sqrt(1 / len(differences) + inflation)
+    error = _spread(differences) * math.sqrt(1 / len(differences) + inflation)
     return _Mean(float(differences.mean()), error, len(differences) - 1)
 
 
@@ -259,7 +264,7 @@ def _median_shift(samples: int) -> Callable[..., Any]:
 
 def _standardized(differences: Array) -> float:
     """Cohen's d of differences: their mean in their standard deviations."""
-    spread = float(differences.std(ddof=1))
+    spread = _spread(differences)
     mean = float(differences.mean())
     return mean / spread if spread else math.copysign(math.inf, mean) if mean else 0.0
 
@@ -267,7 +272,7 @@ def _standardized(differences: Array) -> float:
 def _hedges_g(a: Array, b: Array) -> float:
     """Cohen's d with Hedges' correction for small samples."""
     degrees = len(a) + len(b) - 2
-    pooled = math.sqrt(((len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)) / degrees)
+    pooled = math.sqrt(((len(a) - 1) * _spread(a) ** 2 + (len(b) - 1) * _spread(b) ** 2) / degrees)
     gap = float(a.mean() - b.mean())
     if not pooled:
         return math.copysign(math.inf, gap) if gap else 0.0

@@ -157,7 +157,7 @@ def _estimate(metric: Metric, case: Case, drawn: Array | None) -> Estimate:
     if drawn is None or math.isnan(value) or np.isnan(drawn).mean() > 0.5:
         return Estimate(value=value, low=math.nan, high=math.nan)
     drawn = drawn[~np.isnan(drawn)]
-    if metric.task == "classification" and metric.greater_is_better and value == metric.best == drawn.min():
+    if metric.task == "classification" and metric.greater_is_better and math.isclose(value, metric.best):
         counts = np.bincount(case.truth)
         rarest = int(counts[counts > 0].min())
         return Estimate(value=value, low=wilson(rarest, rarest).low, high=value)
