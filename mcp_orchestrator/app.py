@@ -6,7 +6,6 @@ Surfaces with an event loop enter `Orchestrator.running` and use the coroutines;
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from pydantic import BaseModel
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.core.artifacts import ArtifactStore
@@ -27,7 +25,7 @@ from mcp_orchestrator.core.executors import Executor, InProcess, Task, Workers
 from mcp_orchestrator.core.invoke import plain
 from mcp_orchestrator.core.journal import Journal, RunRow, Status
 from mcp_orchestrator.core.registry import Registry
-from mcp_orchestrator.errors import OrchestratorError, StateUnavailable, StepFailed
+from mcp_orchestrator.errors import StateUnavailable, StepFailed
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Version, Versions
 from mcp_orchestrator.view import RunView, view
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Orchestrator", "version"]
 
 T = TypeVar("T")
-WEEK = 7 * 24 * 3600.0
 
 
 def version() -> str:
@@ -109,9 +106,10 @@ class Orchestrator:
             DataRejected: the table cannot be used.
 
         """
-        checked = self.engine.workflows[workflow].checked(spec) if workflow in self.engine.workflows else None
-        if checked is not None:
-            await self._look_first(workflow, checked)
+        chosen = self.engine.workflow(workflow)
+        checked = chosen.checked(spec)
+        if chosen.look is not None:
+            await chosen.look(checked, self.call)
         return await self.engine.submit(workflow, spec, key=key)
 
     async def train(self, spec: Mapping[str, Any], *, wait: float | None = 0, watcher: Watcher | None = None) -> RunView:
@@ -248,14 +246,6 @@ class Orchestrator:
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
-    async def _look_first(self, workflow: str, spec: BaseModel) -> None:
-        """Do the checks that need the data before a run exists, when they are quick."""
-        look = getattr(spec, "look", None)
-        if look is not None and (call := look(self.settings)) is not None:
-            await self.call(*call)
-        if (model := getattr(spec, "model", None)) is not None and workflow == "evaluate":
-            self.versions.get(model) if not str(model).startswith("model://") else None
-
     def _start(self) -> BlockingPortal:
         if self._portal is None:
             self._portal = self._stack.enter_context(start_blocking_portal())
@@ -279,11 +269,3 @@ class Orchestrator:
 
             return freeze_frame(self.context(), data).uri
         return str(data) if isinstance(data, Path) else data
-
-
-def slug(text: str) -> str:
-    """Return a text as a name that models and datasets may have."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.").lower()[:80] or "model"
-
-
-_ = OrchestratorError

@@ -26,23 +26,28 @@ from mcp_orchestrator.core.journal import Journal, RunRow, Status
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.errors import NotReady, OrchestratorError, OutOfTime, UnknownName, reject_unknown
 
-__all__ = ["Engine", "Workflow"]
+__all__ = ["Call", "Engine", "Watcher", "Workflow"]
 
 WATCH_EVERY = 0.2
 MOST_CUTS = 3
+Call = Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
 Watcher = Callable[[RunRow], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A named workflow: what it takes, the function that does it, its steps in order, and its limit in seconds."""
+    """A named workflow: what it takes, the function that does it, its steps in order, and its limit in seconds.
+
+    ``look`` makes, before a run exists, those checks of a specification that need the data and are quick.
+    """
 
     name: str
     spec: type[BaseModel]
     function: Callable[[Run, Any], Awaitable[BaseModel]]
     steps: tuple[str, ...]
     timeout: float | None = None
+    look: Callable[[Any, Call], Awaitable[None]] | None = None
 
     def checked(self, spec: Mapping[str, Any]) -> BaseModel:
         """Return the specification, checked and completed with the defaults.
@@ -101,13 +106,22 @@ class Engine:
             InvalidInput: the specification is not acceptable; nothing was written.
 
         """
-        if workflow not in self.workflows:
-            raise UnknownName("workflow", workflow, self.workflows)
-        checked = self.workflows[workflow].checked(spec)
+        checked = self.workflow(workflow).checked(spec)
         row = await to_thread.run_sync(self.journal.submit, workflow, plain(checked), key)
         if row.status is Status.QUEUED and row.id not in self._scopes:
             self._start(row)
         return row.id
+
+    def workflow(self, name: str) -> Workflow:
+        """Return a workflow by its name.
+
+        Raises:
+            UnknownName: there is no such workflow.
+
+        """
+        if name not in self.workflows:
+            raise UnknownName("workflow", name, self.workflows)
+        return self.workflows[name]
 
     async def wait(self, run: str, seconds: float | None = None, watcher: Watcher | None = None) -> RunRow:
         """Wait until a run has ended or ``seconds`` have passed, calling ``watcher`` whenever it changes."""

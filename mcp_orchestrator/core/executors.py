@@ -132,8 +132,12 @@ class _Worker:
 class Workers:
     """Runs tasks in warm worker processes, each the leader of a process group that is killed whole."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the number of processors and the state home from the settings; nothing is started yet."""
+    def __init__(self, settings: Settings, *, preload: bool = True) -> None:
+        """Take the number of processors and the state home from the settings; nothing is started yet.
+
+        Without ``preload``, workers import the ML libraries when they need them.
+        """
+        self._preload = "preload" if preload else "bare"
         self.processors = Processors(settings.workers)
         self._settings = settings
         self._payload = settings.model_dump_json()
@@ -252,7 +256,7 @@ class Workers:
     def _start(self, module: str, theirs: socket.socket) -> subprocess.Popen[bytes]:
         folder = self._settings.home / "logs"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        command = [sys.executable, "-m", f"mcp_orchestrator.core.{module}", str(theirs.fileno()), self._payload]
+        command = [sys.executable, "-m", f"mcp_orchestrator.core.{module}", str(theirs.fileno()), self._payload, self._preload]
         path = os.pathsep.join(one for one in sys.path if one)
         with (folder / "workers.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own module

@@ -51,13 +51,13 @@ PR_SET_PDEATHSIG = 1
 log = logging.getLogger(__name__)
 
 
-def main(control_fd: int, settings: str) -> None:
+def main(control_fd: int, settings: str, *, preload: bool) -> None:
     """Serve forks on ``control_fd`` until the other side closes it."""
     prepare()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=control_fd)
     living: set[int] = set()
-    pending = [*FIRST, *LATER]
+    pending = [*FIRST, *LATER] if preload else []
     try:
         while True:
             ready, _, _ = select.select([control], [], [], 0 if pending else 1.0)
@@ -120,4 +120,4 @@ def _reaped() -> list[int]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], preload=sys.argv[3] == "preload")
