@@ -67,7 +67,7 @@ async def failing(run: Run, spec: Spec) -> Answer:
 
 
 async def slow(run: Run, spec: Spec) -> Answer:
-    return Answer(value=await run.step("nap", nap, Policy(timeout=0.2), seconds=60.0))
+    return Answer(value=await run.step("nap", nap, Policy(timeout=0.2), seconds=3.0))
 
 
 async def two(run: Run, spec: Spec) -> Answer:
