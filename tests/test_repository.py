@@ -95,7 +95,7 @@ def test_constraints_name_no_host_and_no_place() -> None:
 
 def test_every_library_that_the_packages_import_is_declared() -> None:
     own = {package.name for package in PACKAGES}
-    names = {"sklearn": "scikit-learn"}
+    names = {"sklearn": "scikit-learn", "pydantic_core": "pydantic"}
     imported: dict[str, str] = {}
     for package in PACKAGES:
         for path in package.rglob("*.py"):
@@ -149,6 +149,7 @@ def test_the_registry_s_entry_is_valid_and_agrees_with_the_project() -> None:
     (package,) = entry["packages"]
     assert (package["registryType"], package["identifier"], package["version"]) == ("pypi", PROJECT["project"]["name"], version)
     assert package["transport"] == {"type": "stdio"}
+    assert package["identifier"] in PROJECT["project"]["scripts"], "uvx starts the script of the package's name"
     assert all(argument["type"] in {"positional", "named"} for argument in package.get("packageArguments", []))
     for variable in package.get("environmentVariables", []):
         assert variable["name"].startswith("MCP_ORCHESTRATOR_")
@@ -163,8 +164,8 @@ def test_the_plugin_agrees_with_the_project_and_starts_the_server() -> None:
     assert plugin["name"] == "mcp-orchestrator"
     assert plugin["version"] == PROJECT["project"]["version"]
     servers = json.loads((ROOT / ".mcp.json").read_text("utf-8"))["mcpServers"]
-    (command,) = PROJECT["project"]["scripts"]
-    assert servers == {"ml": {"command": command, "args": ["serve"]}}
+    assert servers == {"ml": {"command": "mcp-orchestrator", "args": ["serve"]}}
+    assert "mcp-orchestrator" in PROJECT["project"]["scripts"]
 
 
 def test_the_wheel_holds_both_packages_and_the_markdown_and_nothing_else(tmp_path: Path) -> None:
