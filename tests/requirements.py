@@ -1,7 +1,7 @@
 """Every behaviour that the mission asks for: an id, the document and section it comes from, and one sentence.
 
-A test that proves a row carries ``@pytest.mark.requirement("id")``; ``test_requirements.py`` fails on a row that no test
-proves and on a test that names no row. What is not built yet is listed in ``unbuilt.py``.
+A test that proves a row carries ``@pytest.mark.requirement("id")``; ``test_requirements.py`` fails on a row that no
+test proves and on a test that names no row. What is not built yet is listed in ``unbuilt.py``.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ class Requirement:
 _ROWS: dict[str, dict[str, str]] = {
     "mission: design card": {
         "card.server": "An MCP server publishes the tools of an embedded orchestrator to AI agents.",
-        "card.layout": "pyproject.toml, README.md, mcp_orchestrator, agents, memory, tests and server.json stand at the top.",
+        "card.layout": "pyproject.toml, README.md, server.json and the folders of the card stand at the top.",
         "card.memory": "A store on SQLite holds the agents' task history and collaboration messages.",
         "card.sqlmodel": "The tables of the state are SQLModel classes.",
         "card.inspector": "The protocol's inspector lists and calls the tools.",
         "card.subagents": "Agents' definitions come with the server and name tools that it has.",
     },
     "workflow-guide: build_ml_pipeline()": {
-        "pipeline.build": "build_ml_pipeline(feature_specs, model_spec) returns an unfitted scikit-learn pipeline of two named steps.",
+        "pipeline.build": "build_ml_pipeline() returns an unfitted scikit-learn pipeline of two named steps.",
         "pipeline.checked": "Feature specifications that are no list of them, or an unknown model, are refused.",
         "pipeline.predicts": "The pipeline fits, transforms and predicts through one interface.",
     },
     "workflow-guide: run_ml_workflow()": {
-        "workflow.parameters": "run_ml_workflow takes the documented parameters, all optional but the specifications and the data.",
+        "workflow.parameters": "run_ml_workflow() takes the documented parameters; all but specifications and data are optional.",
         "workflow.no_data": "Without data and without a feature store it fails with an error that says so.",
         "workflow.order": "The steps run in an order in which nothing that is fitted or chosen has seen the test part.",
-        "workflow.results": "The result carries pipeline, scores, strategy, tuning and calibration summaries and tracking ids.",
+        "workflow.results": "The result carries pipeline, scores, strategy, summaries of the optional steps and tracking ids.",
         "workflow.random_state": "The same random_state gives the same figures twice.",
         "workflow.test_set": "A test set given apart is predicted once and its scores are reported.",
         "workflow.stateless": "A call depends on its arguments alone and needs no server.",
@@ -55,7 +55,7 @@ _ROWS: dict[str, dict[str, str]] = {
         "tuning.fails": "Tuning that fails leaves the untuned model standing, and the result says so.",
     },
     "workflow-guide: Phase 5, Calibration": {
-        "calibration.methods": "Sigmoid, isotonic and temperature calibration bring probabilities nearer to frequencies.",
+        "calibration.methods": "Sigmoid, isotonic and temperature scaling bring probabilities nearer to frequencies.",
         "calibration.held_out": "Calibrators are fitted on predictions for rows that the model was not fitted on.",
         "calibration.fails": "Calibration that fails leaves the model standing, and the result says so.",
     },
@@ -66,7 +66,7 @@ _ROWS: dict[str, dict[str, str]] = {
         "validation.groups": "Rows of one group stay on one side of every split, and time never runs backwards.",
     },
     "workflow-guide: Phase 8, MLflow Logging": {
-        "tracking.run": "Parameters, metrics, plots, signature and model are in one finished MLflow run, its trials below it.",
+        "tracking.run": "Parameters, metrics, plots, signature and model are in one finished run, the trials below it.",
         "tracking.register": "The model is registered when a name is given.",
         "tracking.compare": "Runs are compared by their parameters and figures.",
         "tracking.off": "Tracking can be switched off; a tracker that fails does not lose the model.",
@@ -85,7 +85,7 @@ _ROWS: dict[str, dict[str, str]] = {
         "custom.function": "A workflow of one's own is written as a plain function over the same parts.",
     },
     "workflow-guide: get_workflow_summary()": {
-        "summary.fields": "get_workflow_summary names model, algorithm, strategy, scores, features and what was switched on.",
+        "summary.fields": "get_workflow_summary() names model, strategy, scores, features and what was switched on.",
     },
     "pipeline-orchestrator: Checklist": {
         "python.train": "train_model() on the orchestrator trains, tracks and stores a model from a table.",
@@ -98,12 +98,12 @@ _ROWS: dict[str, dict[str, str]] = {
         "python.example": "An example of training and prediction runs as it is printed.",
     },
     "build-ml-pipeline: Phase 1": {
-        "build.requirements": "Requirements, metrics, architecture and plan are written down before data are touched, and checked.",
+        "build.requirements": "Requirements, metrics and plan are written down before data are touched, and checked.",
         "build.problem": "The kind of problem, the metric and the types of columns are inferred and stated.",
     },
     "build-ml-pipeline: Phase 2": {
         "data.sources": "CSV, TSV, JSON lines, Parquet, Feather, Excel, SQL databases and inline records are read.",
-        "data.messy": "Encodings, delimiters, decimal commas, dates, booleans and duplicated headers are handled or refused by name.",
+        "data.messy": "Encodings, delimiters, decimal commas, dates and duplicated headers are handled or refused by name.",
         "data.validation": "Data that cannot be trained on are refused before any work, naming the column and the fix.",
         "data.versioned": "A table that was read is frozen under its digest, so that a run can be repeated.",
         "data.profile": "Types, missing values, cardinality, identifiers, constants and class balance are reported.",
@@ -122,7 +122,7 @@ _ROWS: dict[str, dict[str, str]] = {
         "training.ensemble": "Models are combined where that helps.",
         "training.importance": "Importance of the features is measured and plotted.",
         "training.card": "A model card is written from what was measured.",
-        "training.tables": "A table with text, numbers, dates and missing values becomes a registered model in three calls.",
+        "training.tables": "A table of text, numbers, dates and gaps becomes a registered model in three calls.",
         "training.known": "On known tables the figures are those of a script written by hand.",
         "training.noise": "A target of pure noise is reported as no better than the baseline and is not promoted.",
         "training.explain": "SHAP values and local explanations are given.",
@@ -183,7 +183,7 @@ _ROWS: dict[str, dict[str, str]] = {
         "components.independent": "No component imports another.",
     },
     "orchestrator-plan: 3.1 Component Registry": {
-        "registry.discovery": "Components and their capabilities are found and described without loading their libraries.",
+        "registry.discovery": "Components are found and described without loading their libraries.",
         "registry.health": "The health of a component is its known answer, run.",
         "registry.versions": "A component states its version.",
         "registry.search": "Components are searched by words, tier and family.",
@@ -217,7 +217,7 @@ _ROWS: dict[str, dict[str, str]] = {
         "workflow.evaluate": "The evaluation workflow scores a registered model on new data and gives a verdict.",
         "workflow.compare": "Two models are compared by a test that holds its rate of error.",
         "workflow.prepare": "The data workflow checks, cleans and splits a table as a run of its own.",
-        "workflow.optimize": "The optimisation workflow tunes several aims at once.",
+        "workflow.optimize": "The optimization workflow tunes several aims at once.",
         "workflow.deploy": "The deployment workflow promotes, checks health in rounds, and keeps a way back.",
         "workflow.experiment": "An A/B experiment is created, fed, checked and decided through one component.",
         "deploy.strategies": "Immediate, rolling, blue-green and canary deployment are offered.",
@@ -254,7 +254,7 @@ _ROWS: dict[str, dict[str, str]] = {
         "metrics.kept": "Metrics are kept for 48 hours.",
     },
     "orchestrator-plan: 4.3 Alerting System": {
-        "alerts.rules": "Five rules hold from the start: unhealthy component, errors, slow answers, exhaustion, failed runs.",
+        "alerts.rules": "Five rules hold from the start: health, errors, slow answers, exhaustion, failed runs.",
         "alerts.severity": "An alert is info, warning, critical or emergency.",
         "alerts.lifecycle": "An alert is raised, acknowledged and resolved, and its history is kept.",
         "alerts.escalation": "An alert that nobody acknowledges for 30 minutes becomes more severe.",
@@ -272,8 +272,8 @@ _ROWS: dict[str, dict[str, str]] = {
     },
     "orchestrator-plan: CLI Integration": {
         "cli.status": "The status command tells the state of the orchestrator and its components.",
-        "cli.start": "The start command initialises the orchestrator.",
-        "cli.components": "The components command lists components with their capabilities, and runs their health checks.",
+        "cli.start": "The start command initializes the orchestrator.",
+        "cli.components": "The components command lists components and capabilities, and runs their health checks.",
         "cli.workflows": "Training and evaluation workflows are run from the terminal.",
         "cli.json": "Every command that prints does so as JSON when asked.",
         "cli.errors": "A command that fails says why, and its exit code tells the kind of error.",

@@ -51,7 +51,11 @@ def test_the_import_contracts_hold() -> None:
         ("mcp_orchestrator/core/engine.py", "from mcp_orchestrator import app", "Layers"),
         ("mcp_orchestrator/methods/metrics/__init__.py", "from mcp_orchestrator import components", "Layers"),
         ("mcp_orchestrator/nobody.py", "", "Layers"),
-        ("mcp_orchestrator/components/training/early_stopping.py", "from ..evaluation import enhanced_scorer", "Components"),
+        (
+            "mcp_orchestrator/components/training/early_stopping.py",
+            "from ..evaluation import enhanced_scorer",
+            "Components",
+        ),
         ("mcp_orchestrator/core/engine.py", "def f():\n    from mcp_orchestrator import methods", "The engine"),
         ("mcp_orchestrator/server/__init__.py", "def f():\n    import pandas", "Nothing outside"),
         ("memory/orchestrator_memory/door.py", "import mcp_orchestrator.errors", "The memory"),
@@ -127,7 +131,17 @@ def test_no_source_file_is_longer_than_three_hundred_lines() -> None:
 @pytest.mark.requirement("card.layout")
 @pytest.mark.parametrize(
     "name",
-    ["pyproject.toml", "README.md", "mcp_orchestrator", "agents", "memory", "tests", "server.json", "skills", "LICENSE"],
+    [
+        "pyproject.toml",
+        "README.md",
+        "mcp_orchestrator",
+        "agents",
+        "memory",
+        "tests",
+        "server.json",
+        "skills",
+        "LICENSE",
+    ],
 )
 def test_the_parts_that_the_design_card_names_stand_at_the_top(name: str) -> None:
     place = ROOT / name
@@ -145,9 +159,23 @@ def test_the_registry_s_entry_is_valid_and_agrees_with_the_project() -> None:
     assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", entry["name"])
     assert 1 <= len(entry["description"]) <= 100
     assert entry["version"] == version
-    assert entry.keys() <= {"$schema", "name", "title", "description", "version", "packages", "repository", "websiteUrl", "icons"}
+    assert entry.keys() <= {
+        "$schema",
+        "name",
+        "title",
+        "description",
+        "version",
+        "packages",
+        "repository",
+        "websiteUrl",
+        "icons",
+    }
     (package,) = entry["packages"]
-    assert (package["registryType"], package["identifier"], package["version"]) == ("pypi", PROJECT["project"]["name"], version)
+    assert (package["registryType"], package["identifier"], package["version"]) == (
+        "pypi",
+        PROJECT["project"]["name"],
+        version,
+    )
     assert package["transport"] == {"type": "stdio"}
     assert package["identifier"] in PROJECT["project"]["scripts"], "uvx starts the script of the package's name"
     assert all(argument["type"] in {"positional", "named"} for argument in package.get("packageArguments", []))

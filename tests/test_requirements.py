@@ -19,7 +19,7 @@ KNOWN = {row.id for row in REQUIREMENTS}
 
 
 def marks(source: str) -> Iterator[str]:
-    """Yield the ids of ``requirement`` marks in a test module's source, wherever they stand: decorator, parameter, module."""
+    """Yield the ids of the ``requirement`` marks in a test module's source, wherever they stand."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(func=ast.Attribute(attr="requirement", value=ast.Attribute(attr="mark")), args=arguments):
@@ -39,7 +39,7 @@ def proved() -> dict[str, list[str]]:
 
 def test_each_behaviour_is_proved_by_a_test_or_listed_as_not_built() -> None:
     silent = KNOWN - proved().keys() - NOT_BUILT.keys()
-    assert not silent, f"Mark the tests that prove these with @pytest.mark.requirement, or list them in unbuilt.py: {sorted(silent)}"
+    assert not silent, f"Mark the tests that prove these, or list them in unbuilt.py: {sorted(silent)}"
 
 
 def test_a_test_names_only_behaviours_that_are_in_the_list() -> None:
@@ -57,7 +57,7 @@ def test_what_is_not_built_is_a_behaviour_of_the_mission() -> None:
 
 
 def test_the_list_of_what_is_not_built_only_shrinks() -> None:
-    assert len(NOT_BUILT) == CEILING, f"unbuilt.py has {len(NOT_BUILT)} rows. When that is fewer than {CEILING}, lower CEILING."
+    assert len(NOT_BUILT) == CEILING, "The list must not grow; when it shrank, lower CEILING to its length."
 
 
 def test_ids_are_unique_and_sentences_are_sentences() -> None:
