@@ -10,14 +10,13 @@ import sqlite3
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from mcp_orchestrator import version
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.engine import Engine, Watcher
@@ -37,14 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Orchestrator", "version"]
 
 T = TypeVar("T")
-
-
-def version() -> str:
-    """Return the version of this package."""
-    try:
-        return installed("mcp-ml-orchestrator")
-    except PackageNotFoundError:
-        return "0.0.0"
 
 
 class Orchestrator:
