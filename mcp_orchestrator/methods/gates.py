@@ -6,8 +6,8 @@ switches its gate off.
 *Better than the baseline* is measured as skill: the share of the way from the baseline's score to a perfect one. For an
 error or a loss that is the relative reduction; for a score that is to be large it is the share of the possible
 improvement, which means something near 1 too, where a relative gain of 10 % cannot exist (from an accuracy of .95 on,
-.955 is asked for). Besides, the 95 % interval must exclude the baseline, or the model is no better than it. A metric on
-which knowing nothing is already perfect (recall, by always saying yes) is judged by balanced accuracy instead.
+.955 is asked for). Besides, the 95 % interval must exclude the baseline, or the model is no better than it. A metric
+on which knowing nothing is already perfect (recall, by always saying yes) is judged by balanced accuracy instead.
 
 *Stable* is the standard deviation of the fold scores; that of a loss or an error as a share of the baseline's, since its
 units are the target's.
