@@ -1,0 +1,96 @@
+"""Pipelines: from the names of a family and its parameters to an estimator that takes the raw table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mcp_orchestrator.errors import InvalidInput, reject_unknown
+from mcp_orchestrator.methods.estimators import Shape, tunable
+from mcp_orchestrator.methods.families import Encoding, Family, family_named
+from mcp_orchestrator.methods.features import FeatureSpec, infer_features, used
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+    from mcp_orchestrator.methods.encoding import Encoder
+
+__all__ = ["FeatureSpec", "build", "estimator", "infer_features", "preprocessor", "voting"]
+
+CELLS = 20_000_000
+"""Numbers that the columns of texts may take in memory, which bounds their words."""
+OURS = ("random_state", "n_jobs", "verbose", "warm_start")
+
+
+def preprocessor(features: Sequence[FeatureSpec], encoding: Encoding, shape: Shape, seed: int = 0) -> Encoder:
+    """Return the transformer that makes a family's matrix of the features."""
+    from mcp_orchestrator.methods.encoding import Encoder
+
+    names = {
+        kind: [one.name for one in used(features) if one.kind == kind]
+        for kind in ("numeric", "boolean", "date", "categorical", "text")
+    }
+    several = shape.classes > 2
+    high = ("codes" if encoding.trees else "common") if several else "target"
+    room = CELLS // max(1, shape.rows * max(1, len(names["text"])))
+    return Encoder(
+        **names,
+        fill=encoding.fill,
+        scale=encoding.scale,
+        hinges=encoding.hinges,
+        high=high,
+        terms=min(300, max(20, room)),
+        classes=shape.classes,
+        seed=seed,
+    )
+
+
+def estimator(family: Family, params: Mapping[str, Any], shape: Shape, seed: int = 0) -> Any:  # noqa: ANN401
+    """Return a family's estimator with the given parameters.
+
+    Raises:
+        InvalidInput: the estimator has no such parameter, or it is not the caller's to set.
+
+    """
+    made = family.make(shape, seed)
+    inner = tunable(made)
+    allowed = [name for name in inner.get_params(deep=False) if name not in OURS]
+    reject_unknown(params, allowed, what=f"{type(inner).__name__} ({family.name})")
+    inner.set_params(**params)
+    return made
+
+
+def build(
+    family: str | Family,
+    params: Mapping[str, Any],
+    features: Sequence[FeatureSpec],
+    shape: Shape,
+    seed: int = 0,
+) -> Pipeline:
+    """Return an unfitted pipeline with the steps ``features`` and ``model``.
+
+    Raises:
+        UnknownName: there is no such family.
+        InvalidInput: the estimator has no such parameter.
+
+    """
+    from sklearn.pipeline import Pipeline
+
+    kind = family_named(family) if isinstance(family, str) else family
+    if shape.task not in kind.tasks:
+        raise InvalidInput("estimator", f"{kind.name!r} does not do {shape.task}.", allowed=kind.tasks)
+    model = estimator(kind, params, shape, seed)
+    return Pipeline([("features", preprocessor(features, kind.encoding, shape, seed)), ("model", model)])
+
+
+def voting(members: Sequence[tuple[Pipeline, float]], shape: Shape) -> Any:  # noqa: ANN401 - one of two classes
+    """Return the weighted mean of several pipelines, or the only one."""
+    from sklearn.ensemble import VotingClassifier, VotingRegressor
+
+    if len(members) == 1:
+        return members[0][0]
+    named = [(f"member_{place}", pipeline) for place, (pipeline, _) in enumerate(members, start=1)]
+    weights = [weight for _, weight in members]
+    if shape.classes:
+        return VotingClassifier(named, voting="soft", weights=weights)
+    return VotingRegressor(named, weights=weights)
