@@ -38,10 +38,10 @@ _ROWS: dict[str, dict[str, str]] = {
         "pipeline.predicts": "The pipeline fits, transforms and predicts through one interface.",
     },
     "workflow-guide: run_ml_workflow()": {
-        "workflow.parameters": "run_ml_workflow() takes the documented parameters; all but specifications and data are optional.",
+        "workflow.parameters": "run_ml_workflow() takes the documented parameters, most of them optional.",
         "workflow.no_data": "Without data and without a feature store it fails with an error that says so.",
         "workflow.order": "The steps run in an order in which nothing that is fitted or chosen has seen the test part.",
-        "workflow.results": "The result carries pipeline, scores, strategy, summaries of the optional steps and tracking ids.",
+        "workflow.results": "The result carries pipeline, scores, strategy, summaries and tracking ids.",
         "workflow.random_state": "The same random_state gives the same figures twice.",
         "workflow.test_set": "A test set given apart is predicted once and its scores are reported.",
         "workflow.stateless": "A call depends on its arguments alone and needs no server.",
@@ -103,7 +103,7 @@ _ROWS: dict[str, dict[str, str]] = {
     },
     "build-ml-pipeline: Phase 2": {
         "data.sources": "CSV, TSV, JSON lines, Parquet, Feather, Excel, SQL databases and inline records are read.",
-        "data.messy": "Encodings, delimiters, decimal commas, dates and duplicated headers are handled or refused by name.",
+        "data.messy": "Encodings, delimiters, decimal commas, dates and doubled headers are read or refused by name.",
         "data.validation": "Data that cannot be trained on are refused before any work, naming the column and the fix.",
         "data.versioned": "A table that was read is frozen under its digest, so that a run can be repeated.",
         "data.profile": "Types, missing values, cardinality, identifiers, constants and class balance are reported.",
