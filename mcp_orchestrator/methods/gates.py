@@ -3,8 +3,8 @@
 A gate that is asked for and cannot be measured fails: what was not measured is not a reason to promote. A limit of None
 switches its gate off.
 
-*Better than the baseline* is measured as skill: the share of the way from the baseline's score to a perfect one. For an
-error or a loss that is the relative reduction; for a score that is to be large it is the share of the possible
+*Better than the baseline* is measured as skill: the share of the way from the baseline's score to a perfect one. For
+an error or a loss that is the relative reduction; for a score that is to be large it is the share of the possible
 improvement, which means something near 1 too, where a relative gain of 10 % cannot exist (from an accuracy of .95 on,
 .955 is asked for). Besides, the 95 % interval must exclude the baseline, or the model is no better than it. A metric
 on which knowing nothing is already perfect (recall, by always saying yes) is judged by balanced accuracy instead.
