@@ -1,0 +1,155 @@
+"""The documentation tells the truth: its examples run, its links lead somewhere, and nothing is left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import click
+import pytest
+
+pytestmark = pytest.mark.checkout
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").glob("*.md"))]
+DEFINITIONS = [*sorted((ROOT / "agents").glob("*.md")), *sorted((ROOT / "skills").glob("*/SKILL.md"))]
+FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> Iterator[tuple[str, str, str]]:
+    """Yield place, info string and text of the fenced blocks in a language."""
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for found in FENCE.finditer(text):
+            if found["info"].split(" ")[0] == language:
+                line = text.count("\n", 0, found.start()) + 1
+                yield f"{page.name}:{line}", found["info"], found["body"]
+
+
+def examples() -> Iterator[object]:
+    """Yield the Python examples; those marked ``python no-run`` show a fragment."""
+    for place, info, body in blocks("python"):
+        if "no-run" not in info:
+            yield pytest.param(place, body, id=place)
+
+
+@pytest.mark.requirement("python.example")
+@pytest.mark.parametrize(("place", "source"), examples())
+def test_a_python_example_runs_as_it_is_printed(
+    place: str,
+    source: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from sklearn.datasets import load_breast_cancer
+
+    load_breast_cancer(as_frame=True).frame.to_csv(tmp_path / "cancer.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(source, place, "exec"), {"__name__": "__example__"})  # noqa: S102 - our own pages
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", [*PAGES, *DEFINITIONS], ids=lambda page: page.name)
+def test_a_link_to_a_file_leads_to_one(page: Path) -> None:
+    text = FENCE.sub("", page.read_text("utf-8"))
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+    local = [target for target in targets if target and "://" not in target]
+    assert not [target for target in local if not (page.parent / target).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_file_that_is_named_exists(page: Path) -> None:
+    named = re.findall(r"`((?:[\w.-]+/)+[\w-]+\.(?:py|md|toml|txt|json))`", page.read_text("utf-8"))
+    homes = (ROOT, ROOT / "mcp_orchestrator")
+    assert not [name for name in named if not any((home / name).exists() for home in homes)]
+
+
+def documented() -> str:
+    """Return the text of README.md and docs/."""
+    return "\n".join(page.read_text("utf-8") for page in PAGES if page.name != "AGENTS.md")
+
+
+def tools() -> dict[str, set[str]]:
+    """Return the server's tools with their parameters."""
+    from mcp_orchestrator.server import server
+
+    return {tool.name: set(tool.input_schema.get("properties", {})) for tool in anyio.run(server().list_tools)}
+
+
+def test_every_tool_and_parameter_is_documented() -> None:
+    text = documented()
+    missing = {name for name in tools() if f"`{name}`" not in text}
+    page = (ROOT / "docs" / "tools.md").read_text("utf-8")
+    sections = {
+        found[1]: found[2] for found in re.finditer(r"^## `(\w+)`$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    }
+    silent = {
+        (name, one) for name, known in tools().items() for one in known if f"`{one}`" not in sections.get(name, "")
+    }
+    assert not missing
+    assert not silent
+    assert sections.keys() <= tools().keys(), "docs/tools.md documents a tool that there is not"
+
+
+def test_every_command_and_option_is_documented() -> None:
+    from mcp_orchestrator.cli.main import main
+
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    sections = {
+        found[1]: found[2] for found in re.finditer(r"^## `([\w-]+)`$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    }
+    context = click.Context(main)
+    names = main.list_commands(context)
+    assert sections.keys() == set(names)
+    silent = set[tuple[str, str]]()
+    for name in names:
+        command = main.get_command(context, name)
+        assert command is not None
+        options = [one for parameter in command.params for one in parameter.opts if one.startswith("--")]
+        silent |= {
+            (name, one)
+            for one in options
+            if f"`{one}" not in sections[name] and f"`{one}" not in page.partition("\n## ")[0]
+        }
+    assert not silent
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    from mcp_orchestrator.settings import PREFIX, Settings
+
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", page, re.MULTILINE))
+    assert rows.keys() == Settings.model_fields.keys()
+    assert PREFIX in page
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int | float):
+            assert float(rows[name].replace(",", "").replace("`", "")) == float(field.default), name
+
+
+@pytest.mark.requirement("card.subagents")
+def test_agents_and_skills_name_only_tools_that_there_are() -> None:
+    known = tools().keys()
+    for page in DEFINITIONS:
+        text = page.read_text("utf-8")
+        named = set(re.findall(r"mcp__(?:plugin_mcp-orchestrator_)?ml__(\w+)", text))
+        named |= {
+            word
+            for word in re.findall(r"`([a-z]+(?:_[a-z]+)+)[`(]", text)
+            if word.split("_")[0] in {"run", "find", "get"}
+        }
+        assert named <= known | {""}, page.name
+    agent = (ROOT / "agents" / "ml-orchestrator.md").read_text("utf-8")
+    assert all(f"mcp__ml__{name}" in agent and f"mcp__plugin_mcp-orchestrator_ml__{name}" in agent for name in known)
+
+
+@pytest.mark.parametrize("page", DEFINITIONS, ids=lambda page: page.name)
+def test_an_agent_or_skill_has_the_header_that_clients_read(page: Path) -> None:
+    header = re.match(r"---\n(.*?)\n---\n", page.read_text("utf-8"), re.DOTALL)
+    assert header
+    fields = dict(line.partition(": ")[::2] for line in header[1].splitlines())
+    assert fields["name"] == (page.parent.name if page.name == "SKILL.md" else page.stem)
+    assert 40 <= len(fields["description"]) <= 1024
+    assert fields.keys() <= {"name", "description", "tools", "color"}
