@@ -66,10 +66,11 @@ class Spec(Value):
 
 @pytest.fixture(scope="module")
 def iris() -> pd.DataFrame:
-    frame = load_iris(as_frame=True).frame.iloc[::2].reset_index(drop=True)
+    inputs, codes = load_iris(return_X_y=True, as_frame=True)
+    frame = pd.DataFrame(inputs).iloc[::2].reset_index(drop=True)
     frame["color"] = pd.Series(["red", "green", "blue"] * 25)
     frame["note"] = "a small flower, " + frame["color"]
-    frame["species"] = frame.pop("target").map(dict(enumerate(CLASSES)))
+    frame["species"] = [CLASSES[code] for code in np.asarray(codes)[::2]]
     return frame
 
 
@@ -135,7 +136,7 @@ def test_a_model_of_each_family_comes_back_with_identical_predictions(
     assert back.estimator is not estimator
     assert back.predict(inputs).tolist() == estimator.predict(inputs).tolist()
     if hasattr(estimator, "predict_proba"):
-        assert np.array_equal(back.predict_proba(inputs), estimator.predict_proba(inputs))
+        assert np.array_equal(np.asarray(back.predict_proba(inputs)), estimator.predict_proba(inputs))
     else:
         assert back.predict_proba(inputs) is None
 

@@ -176,7 +176,7 @@ class Versions:
             _exists(db, name, version)
             return move(db, name, alias, action="set", to=version, expected=expected, by=by, why=why)
 
-    def removeholder(
+    def remove_alias(
         self, name: str, alias: str, *, expected: int | None = None, by: str = "", why: str = ""
     ) -> Change:
         """Take an alias away; its history stays.
