@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import click
 import pytest
+from _pytest.mark import ParameterSet
 
 pytestmark = pytest.mark.checkout
 
@@ -28,11 +28,9 @@ def blocks(language: str) -> Iterator[tuple[str, str, str]]:
                 yield f"{page.name}:{line}", found["info"], found["body"]
 
 
-def examples() -> Iterator[object]:
-    """Yield the Python examples; those marked ``python no-run`` show a fragment."""
-    for place, info, body in blocks("python"):
-        if "no-run" not in info:
-            yield pytest.param(place, body, id=place)
+def examples() -> list[ParameterSet]:
+    """Return the Python examples; those marked ``python no-run`` show a fragment."""
+    return [pytest.param(place, body, id=place) for place, info, body in blocks("python") if "no-run" not in info]
 
 
 @pytest.mark.requirement("python.example")
@@ -74,9 +72,9 @@ def documented() -> str:
 
 def tools() -> dict[str, set[str]]:
     """Return the server's tools with their parameters."""
-    from mcp_orchestrator.server import server
+    from mcp_orchestrator.server.tools import published
 
-    return {tool.name: set(tool.input_schema.get("properties", {})) for tool in anyio.run(server().list_tools)}
+    return {tool.name: set(tool.parameters.get("properties", {})) for tool in published()}
 
 
 def test_every_tool_and_parameter_is_documented() -> None:
