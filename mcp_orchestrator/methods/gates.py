@@ -9,8 +9,8 @@ improvement, which means something near 1 too, where a relative gain of 10 % can
 .955 is asked for). Besides, the 95 % interval must exclude the baseline, or the model is no better than it. A metric
 on which knowing nothing is already perfect (recall, by always saying yes) is judged by balanced accuracy instead.
 
-*Stable* is the standard deviation of the fold scores; that of a loss or an error as a share of the baseline's, since its
-units are the target's.
+*Stable* is the standard deviation of the fold scores; that of a loss or an error as a share of the baseline's, since
+its units are the target's.
 """
 
 from __future__ import annotations
