@@ -225,7 +225,7 @@ def test_columns_are_taken_by_name_and_a_missing_one_is_named(ctx: Context, iris
     with pytest.raises(InvalidInput, match="no row"):
         back.predict(inputs.head(0))
     with pytest.raises(DataRejected, match="wide"):
-        back.predict(inputs.astype(object).replace(inputs.iloc[0, 0], "wide"))
+        back.predict(inputs.assign(**{inputs.columns[0]: "wide"}))
 
 
 def test_a_dropped_column_may_be_absent(ctx: Context, iris: pd.DataFrame) -> None:
