@@ -10,7 +10,7 @@ from __future__ import annotations
 
 __all__ = ["ALLOWED", "OURS"]
 
-OURS: tuple[str, ...] = ()
+OURS: tuple[str, ...] = ("mcp_orchestrator.methods.encoding.Encoder",)
 """Transformers of this package: one full name a line."""
 
 _ENSEMBLES = (

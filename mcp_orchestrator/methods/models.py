@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from mcp_orchestrator.component import Context
-from mcp_orchestrator.errors import DataRejected, InvalidInput
+from mcp_orchestrator.errors import DataRejected, InvalidInput, OrchestratorError
 from mcp_orchestrator.methods.archives import open_file, save
 from mcp_orchestrator.methods.interface import check_classes, coded, inputs, known, labels_of
 from mcp_orchestrator.methods.manifests import MODEL, REFERENCE, Manifest, content, read, resolve
@@ -146,6 +146,8 @@ class Loaded:
         rows = inputs(self.estimator, self.manifest.features, frame)
         try:
             return np.asarray(getattr(self.estimator, method)(rows))
+        except OrchestratorError:
+            raise
         except (ValueError, TypeError) as error:
             raise DataRejected(
                 f"The model cannot use these rows: {error}",
