@@ -17,6 +17,7 @@ from mcp_orchestrator.methods.metrics import (
     Task,
     baseline,
     default_metric,
+    difference,
     evaluate,
     metric_named,
     names_for,
@@ -272,3 +273,21 @@ def test_skill_is_the_share_of_the_way_to_a_perfect_model() -> None:
     assert METRICS["accuracy"].skill(0.955, 0.95) == pytest.approx(0.1)
     assert METRICS["rmse"].skill(9, 10) == pytest.approx(0.1)
     assert math.isnan(METRICS["recall"].skill(1, 1))
+
+
+def test_the_difference_of_two_models_on_the_same_rows_is_surer_than_each_of_their_scores() -> None:
+    y, p, shares = noisy(2)
+    better = (shares + np.eye(2)[y] * 0.1) / 1.1
+    gap = difference(METRICS["roc_auc"], y, (p, better), (p, shares), [0, 1])
+    alone = evaluate("classification", y, p, shares, [0, 1], ["roc_auc"])["roc_auc"]
+    assert gap.value == pytest.approx(
+        score("roc_auc", y, p, better, [0, 1]) - score("roc_auc", y, p, shares, [0, 1]), abs=1e-12
+    )
+    assert 0 < gap.low <= gap.value <= gap.high
+    assert gap.high - gap.low < alone.high - alone.low
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    y, p, shares = noisy(3)
+    gap = difference(METRICS["log_loss"], y, (p, shares), (p, shares), [0, 1, 2])
+    assert (gap.low, gap.value, gap.high) == (0, 0, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_orchestrator.methods.metrics.evaluation import baseline, evaluate, score
+from mcp_orchestrator.methods.metrics.evaluation import baseline, difference, evaluate, score
 from mcp_orchestrator.methods.metrics.sample import Task, classes_of
 from mcp_orchestrator.methods.metrics.table import ALIASES, METRICS, Metric, default_metric, metric_named, names_for
 
@@ -14,6 +14,7 @@ __all__ = [
     "baseline",
     "classes_of",
     "default_metric",
+    "difference",
     "evaluate",
     "metric_named",
     "names_for",

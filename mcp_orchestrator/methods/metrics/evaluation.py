@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
+    Answers = tuple[ArrayLike | None, ArrayLike | None]
+    """Predictions and probabilities of one model."""
 
-__all__ = ["baseline", "evaluate", "score"]
+__all__ = ["baseline", "difference", "evaluate", "score"]
 
 RESAMPLES = 500
 RESAMPLED_ROWS = 10_000
@@ -72,6 +74,32 @@ def evaluate(  # noqa: PLR0917 - the order is that of the question: what, on whi
     metrics = [metric_named(name, task, len(case.classes), probabilities=given) for name in wanted]
     drawn = _resampled([metric for metric in metrics if metric.name != "accuracy"], case, seed)
     return {metric.name: _estimate(metric, case, drawn.get(metric.name)) for metric in metrics}
+
+
+def difference(
+    metric: Metric,
+    y: ArrayLike,
+    first: Answers,
+    second: Answers,
+    classes: Sequence[Any] = (),
+    *,
+    seed: int = 0,
+) -> Estimate:
+    """Return how much higher the first model scores than the second on the same rows, with its 95 % interval.
+
+    Both are scored under the same resamples, so that what makes a row hard for both cancels out.
+
+    Raises:
+        InvalidInput: the metric needs probabilities that a model does not give.
+        DataRejected: a label or value is missing, unknown or not finite.
+
+    """
+    cases = [case_of(metric.task, y, *answers, classes) for answers in (first, second)]
+    for case in cases:
+        metric_named(metric.name, metric.task, len(case.classes), probabilities=case.probabilities is not None)
+    one, other = (_resampled([metric], case, seed)[metric.name] for case in cases)
+    value = _point(metric, cases[0]) - _point(metric, cases[1])
+    return _spread(value, one - other)
 
 
 def baseline(
@@ -154,14 +182,20 @@ def _estimate(metric: Metric, case: Case, drawn: Array | None) -> Estimate:
     if metric.name == "accuracy":
         interval = wilson(round(value * len(case.truth)), len(case.truth))
         return Estimate(value=value, low=interval.low, high=interval.high)
-    if drawn is None or math.isnan(value) or np.isnan(drawn).mean() > 0.5:
-        return Estimate(value=value, low=math.nan, high=math.nan)
-    drawn = drawn[~np.isnan(drawn)]
     if metric.task == "classification" and metric.greater_is_better and math.isclose(value, metric.best):
         counts = np.bincount(case.truth)
         rarest = int(counts[counts > 0].min())
         return Estimate(value=value, low=wilson(rarest, rarest).low, high=value)
-    low, high = (float(edge) for edge in np.quantile(drawn, (0.025, 0.975)))
+    return _spread(value, drawn)
+
+
+def _spread(value: float, drawn: Array | None) -> Estimate:
+    """The estimate with the middle 95 % of its resamples; none where too many of them are undefined."""
+    import numpy as np
+
+    if drawn is None or math.isnan(value) or np.isnan(drawn).mean() > 0.5:
+        return Estimate(value=value, low=math.nan, high=math.nan)
+    low, high = (float(edge) for edge in np.nanquantile(drawn, (0.025, 0.975)))
     return Estimate(value=value, low=min(low, value), high=max(high, value))
 
 
