@@ -1,0 +1,65 @@
+"""What a tool holds in its hand: the orchestrator behind the request, and a way to tell how far the work is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import anyio
+from mcp.server.mcpserver.context import Context
+
+from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.core.journal import RunRow
+from mcp_orchestrator.view import RunView
+
+__all__ = ["Session", "follow", "watched"]
+
+T = TypeVar("T")
+Watch = Callable[[float | None, str], None]
+Session = Context[Orchestrator, Any]
+TELL_EVERY = 0.5
+
+
+def orchestrator(ctx: Session) -> Orchestrator:
+    """Return the orchestrator of this server."""
+    return ctx.request_context.lifespan_context
+
+
+async def follow(ctx: Session, run: str, seconds: float) -> RunView:
+    """Wait for a run up to ``seconds``, passing its progress on; who cancels this stops the waiting and not the run."""
+    told = -1.0
+
+    async def tell(row: RunRow) -> None:
+        nonlocal told
+        if row.progress > told:  # progress that does not grow breaks the protocol
+            told = row.progress
+            await ctx.report_progress(row.progress, 1.0, row.message or row.status)
+
+    return await orchestrator(ctx).wait(run, seconds, tell)
+
+
+async def watched(ctx: Session, work: Callable[[Watch], Awaitable[T]]) -> T:
+    """Do some work that calls a function with its progress, from any thread, and pass that on while it lasts."""
+    said = told = (0.0, "")
+    done: list[T] = []
+
+    def watch(fraction: float | None, message: str) -> None:
+        nonlocal said
+        said = (max(fraction or 0.0, said[0]), message)
+
+    async def tell() -> None:
+        nonlocal told
+        while True:
+            await anyio.sleep(TELL_EVERY)
+            if said[0] > told[0]:
+                told = said
+                await ctx.report_progress(said[0], 1.0, said[1] or None)
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(tell)
+            done.append(await work(watch))
+            group.cancel_scope.cancel("done")
+    except ExceptionGroup as errors:  # the group wraps what the work raised
+        raise errors.exceptions[0] from errors.exceptions[0].__cause__
+    return done[0]

@@ -1,0 +1,35 @@
+"""The tools: a file for each kind of thing, and the one list of what is published and how it behaves."""
+
+from mcp_orchestrator.server.lean import LeanTool, lean
+from mcp_orchestrator.server.tools import components, data, models, runs, state, workflows
+
+__all__ = ["published"]
+
+
+def published() -> list[LeanTool]:
+    """Return all tools in the order in which they are listed."""
+    return [
+        lean(state.initialize_orchestrator, "Initialize", repeatable=True, entry=True),
+        lean(state.get_orchestrator_status, "Status", reads=True, hint="orchestrator state, runs at work, workers"),
+        lean(data.inspect_dataset, "Inspect data", repeatable=True, entry=True),
+        lean(workflows.run_ml_training_workflow, "Train a model", entry=True),
+        lean(
+            workflows.run_ml_evaluation_workflow,
+            "Evaluate a model",
+            hint="test a model on new data, compare two models, drift, calibration",
+        ),
+        lean(runs.get_run, "Wait for a run", reads=True, entry=True),
+        lean(runs.list_runs, "List runs", reads=True, hint="history of trainings and evaluations"),
+        lean(runs.control_run, "Control a run", destroys=True, hint="cancel, pause or resume a run"),
+        lean(
+            components.invoke_ml_component,
+            "Call a component",
+            destroys=True,
+            hint="statistics, tuning, registry, validation: one step alone",
+        ),
+        lean(
+            components.find_ml_components, "Find components", reads=True, hint="which ML components exist, their schema"
+        ),
+        lean(models.find_models, "Find models", reads=True, hint="registered models, versions, aliases, metrics"),
+        lean(models.predict, "Predict", reads=True, hint="predict, score or classify records with a model"),
+    ]

@@ -1,0 +1,61 @@
+"""Registered models: found and asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import to_thread
+from pydantic import Field
+
+from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.server.results import Model, Models, Predictions, moment
+from mcp_orchestrator.server.session import Session, orchestrator
+from mcp_orchestrator.tracking.versions import Version
+from mcp_orchestrator.values import ModelRef, Records
+
+__all__ = ["find_models", "predict"]
+
+
+async def find_models(
+    ctx: Session,
+    name: Annotated[str | None, Field(description="A model, for all its versions.")] = None,
+    query: Annotated[str | None, Field(description="Words in name, target, task, estimator or alias.")] = None,
+) -> Models:
+    """List registered models, each by the version that its bare name means (its champion, else the newest)."""
+    return await to_thread.run_sync(_found, orchestrator(ctx), name, query)
+
+
+async def predict(ctx: Session, model: ModelRef, records: Records) -> Predictions:
+    """Predict the target for records; give the columns that the model was trained on (find_models(name) lists them)."""
+    answer = await orchestrator(ctx).call("ml_integration", "predict", {"model": model, "records": records})
+    return Predictions.model_validate({"model": model, **answer})
+
+
+def _found(orchestrator: Orchestrator, name: str | None, query: str | None) -> Models:
+    versions = orchestrator.models(name)
+    counts: dict[str, int] = {}
+    for one in versions:
+        counts[one.name] = counts.get(one.name, 0) + 1
+    shown = versions if name else [orchestrator.versions.get(one) for one in counts]
+    words = (query or "").lower().split()
+    models = [_model(one, whole=bool(name), count=counts[one.name]) for one in shown if _about(one, words)]
+    if not models:
+        return Models(models=[], next=["run_ml_training_workflow(data, target, name) trains and registers one"])
+    return Models(models=models, next=[f'predict(model="{models[0].name}", records=[...]) asks it'])
+
+
+def _about(version: Version, words: list[str]) -> bool:
+    parts = [version.name, version.target, version.task, version.estimator, *version.aliases]
+    text = " ".join(parts).lower()
+    return all(word in text for word in words)
+
+
+def _model(version: Version, *, whole: bool, count: int) -> Model:
+    return Model(
+        **version.model_dump(include={"name", "version", "aliases", "uri", "task", "target", "estimator", "metrics"}),
+        versions=None if whole else count,
+        features=version.features if whole else None,
+        classes=version.classes if whole and version.classes else None,
+        run=version.run or None,
+        created=moment(version.created),
+    )

@@ -1,0 +1,85 @@
+"""Runs: seen, waited for, stopped."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Literal
+
+from anyio import to_thread
+from pydantic import Field
+
+from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.core.journal import RunRow
+from mcp_orchestrator.server.results import RunAnswer, RunLine, Runs, moment, offset
+from mcp_orchestrator.server.session import Session, follow, orchestrator
+from mcp_orchestrator.server.tools.workflows import Wait
+
+__all__ = ["control_run", "get_run", "list_runs"]
+
+MOST = 20
+RunId = Annotated[str, Field(min_length=6, description="Id of the run, or at least its first six characters.")]
+Cursor = Annotated[str | None, Field(description="next_cursor of the page before.")]
+State = Literal["queued", "running", "paused", "waiting", "succeeded", "degraded", "failed", "cancelled"]
+
+
+async def get_run(
+    ctx: Session,
+    run_id: RunId,
+    wait_seconds: Wait = 25,
+    detail: Annotated[
+        Literal["concise", "full"],
+        Field(description="full: the whole leaderboard and all facts about files, in pages."),
+    ] = "concise",
+    cursor: Cursor = None,
+) -> RunAnswer:
+    """Wait for a run and return it as it stands: status, steps; once ended metrics, leaderboard, model, files."""
+    return RunAnswer.of(await follow(ctx, run_id, wait_seconds), detail, cursor)
+
+
+async def list_runs(
+    ctx: Session,
+    status: Annotated[State | None, Field(description="Only runs in this state.")] = None,
+    workflow: Annotated[str | None, Field(description="Only this workflow: train or evaluate.")] = None,
+    cursor: Cursor = None,
+) -> Runs:
+    """List runs, the newest first."""
+    return await to_thread.run_sync(partial(_listed, orchestrator(ctx), status, workflow, offset(cursor)))
+
+
+async def control_run(
+    ctx: Session,
+    run_id: RunId,
+    action: Annotated[
+        Literal["cancel", "pause", "resume"],
+        Field(
+            description="cancel stops at once; pause lets the present step finish; resume goes on after the last one."
+        ),
+    ],
+) -> RunAnswer:
+    """Cancel, pause or resume a run. What its finished steps made is kept."""
+    engine = orchestrator(ctx).engine
+    row = await {"cancel": engine.cancel, "pause": engine.pause, "resume": engine.resume}[action](run_id)
+    return RunAnswer.of(orchestrator(ctx).view(row))
+
+
+def _listed(orchestrator: Orchestrator, status: str | None, workflow: str | None, begin: int) -> Runs:
+    states = () if status is None else (status,)
+    found = orchestrator.journal.runs(status=states, workflow=workflow, most=MOST + 1, after=begin)
+    lines = [_line(orchestrator, row) for row in found[:MOST]]
+    then = (
+        [f'get_run(run_id="{lines[0].run_id}") tells all about one']
+        if lines
+        else ["run_ml_training_workflow starts one"]
+    )
+    return Runs(runs=lines, next_cursor=str(begin + MOST) if len(found) > MOST else None, next=then)
+
+
+def _line(orchestrator: Orchestrator, row: RunRow) -> RunLine:
+    run = orchestrator.view(row)
+    about = [row.spec.get(name) for name in ("model", "data", "target")]
+    return RunLine(
+        **run.model_dump(include={"run_id", "workflow", "status", "progress", "error", "seconds"}),
+        message=run.message or None,
+        created=moment(row.created),
+        about=" ".join(one for one in about if isinstance(one, str)) or None,
+    )

@@ -1,0 +1,73 @@
+"""Long work: it becomes a run, which outlives the call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mcp_orchestrator.core.journal import Status
+from mcp_orchestrator.server.errors import failed_run
+from mcp_orchestrator.server.results import RunAnswer
+from mcp_orchestrator.server.session import Session, follow, orchestrator
+from mcp_orchestrator.values import Data, ModelRef
+from mcp_orchestrator.workflows.spec import TrainingSpec, join
+
+__all__ = ["Wait", "run_ml_evaluation_workflow", "run_ml_training_workflow"]
+
+Wait = Annotated[
+    float,
+    Field(ge=0, le=50, description="Wait this long for the end; then the run goes on and get_run waits again."),
+]
+
+
+async def run_ml_training_workflow(
+    ctx: Session,
+    *,
+    data: Data,
+    target: Annotated[str, Field(min_length=1, description="The column to predict.")],
+    metric: Annotated[str | None, Field(description="What to optimise, such as roc_auc; inferred.")] = None,
+    seconds: Annotated[float | None, Field(gt=0, description="Limit of the search; default 120.")] = None,
+    trials: Annotated[int | None, Field(ge=1, description="Candidates to try; default 24.")] = None,
+    name: Annotated[str | None, Field(description="Name to register the model under.")] = None,
+    seed: Annotated[int | None, Field(ge=0, description="Makes the run repeatable; default 0.")] = None,
+    wait_seconds: Wait = 25,
+    spec: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="More of the specification: features, families, tuning, validation (group, time), metrics, "
+            'calibration, gates...; find_ml_components(name="train") gives its schema.',
+        ),
+    ] = None,
+) -> RunAnswer:
+    """From a table to a registered model: check, split, tune, fit, calibrate, test once, explain, gate, promote.
+
+    The answer tells every step, metrics with 95 % intervals beside the baseline, the leaderboard, the model and its
+    files; while the run goes on, status "running" and the next call.
+    """
+    flat = {"data": data, "target": target, "metric": metric, "seconds": seconds, "trials": trials, "name": name}
+    return await _run(ctx, "train", TrainingSpec.of({**flat, "seed": seed}, spec or {}), wait_seconds)
+
+
+async def run_ml_evaluation_workflow(
+    ctx: Session,
+    *,
+    model: ModelRef,
+    data: Data,
+    against: Annotated[str | None, Field(description="Another model to compare with on the same rows.")] = None,
+    wait_seconds: Wait = 25,
+    spec: Annotated[
+        dict[str, Any] | None,
+        Field(description='More: metrics, limits, slices...; find_ml_components(name="evaluate") gives the schema.'),
+    ] = None,
+) -> RunAnswer:
+    """Test a registered model on new labelled rows: metrics with intervals, calibration, slices, drift, a verdict."""
+    flat = {"model": model, "data": data, "against": against}
+    return await _run(ctx, "evaluate", join(flat, spec or {}, inner={}), wait_seconds)
+
+
+async def _run(ctx: Session, workflow: str, spec: dict[str, Any], seconds: float) -> RunAnswer:
+    run = await follow(ctx, await orchestrator(ctx).submit(workflow, spec), seconds)
+    if run.status is Status.FAILED:
+        raise failed_run(run)
+    return RunAnswer.of(run)
