@@ -147,7 +147,8 @@ def test_agents_and_skills_name_only_tools_that_there_are() -> None:
 def test_an_agent_or_skill_has_the_header_that_clients_read(page: Path) -> None:
     header = re.match(r"---\n(.*?)\n---\n", page.read_text("utf-8"), re.DOTALL)
     assert header
-    fields = dict(line.partition(": ")[::2] for line in header[1].splitlines())
+    lines: list[str] = header[1].splitlines()
+    fields = {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
     assert fields["name"] == (page.parent.name if page.name == "SKILL.md" else page.stem)
     assert 40 <= len(fields["description"]) <= 1024
     assert fields.keys() <= {"name", "description", "tools", "color"}
