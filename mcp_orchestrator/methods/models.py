@@ -24,7 +24,7 @@ from mcp_orchestrator.errors import DataRejected, InvalidInput, OrchestratorErro
 from mcp_orchestrator.methods.archives import open_file, save
 from mcp_orchestrator.methods.interface import check_classes, coded, inputs, known, labels_of
 from mcp_orchestrator.methods.manifests import MODEL, REFERENCE, Manifest, content, read, resolve
-from mcp_orchestrator.methods.persistence import dumps, loads
+from mcp_orchestrator.methods.persistence import loads, persist
 from mcp_orchestrator.values import Trained
 
 if TYPE_CHECKING:
@@ -178,8 +178,8 @@ def store(
     labels = [label.item() if hasattr(label, "item") else label for label in classes]
     check_classes(estimator, task, labels)
     specs = [feature.model_dump(mode="json") for feature in features]
-    parts = {MODEL: dumps(estimator)}
-    restored = loads(parts[MODEL])
+    encoded, restored = persist(estimator)
+    parts = {MODEL: encoded}
     if reference is not None:
         _check_same(estimator, restored, inputs(estimator, specs, reference.head(PROBE)))
         parts[REFERENCE] = _parquet(reference)
