@@ -1,0 +1,69 @@
+"""What the shell may complete: names that exist in the project right now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mcp_orchestrator.cli.session import Session
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+__all__ = ["capabilities", "components", "models", "runs"]
+
+
+def components(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a component."""
+    from mcp_orchestrator.core.registry import Registry
+
+    registry = Registry(_session(ctx).settings().components)
+    return _items([(one.name, one.summary) for one in registry], incomplete)
+
+
+def capabilities(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a capability of the component that was named before."""
+    from mcp_orchestrator.core.registry import Registry
+    from mcp_orchestrator.errors import UnknownName
+
+    try:
+        chosen = Registry(_session(ctx).settings().components).get(str(ctx.params.get("component")))
+    except UnknownName:
+        return []
+    return _items([(one.name, one.summary) for one in chosen.capabilities.values()], incomplete)
+
+
+def models(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a registered model; after an ``@``, its aliases and versions."""
+    from mcp_orchestrator.tracking.versions import Versions
+
+    home = _session(ctx).settings().home
+    if not (home / "orchestrator.db").exists():
+        return []
+    known = Versions(home).list()
+    if "@" not in incomplete:
+        names = {one.name: f"{one.task}, target {one.target}" for one in known}
+        return _items(list(names.items()), incomplete)
+    exact = [(f"{one.name}@{tag}", "") for one in known for tag in [*one.aliases, one.version]]
+    return _items(exact, incomplete)
+
+
+def runs(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of a run, the newest first."""
+    from mcp_orchestrator.core.journal import Journal
+
+    home = _session(ctx).settings().home
+    if not (home / "orchestrator.db").exists():
+        return []
+    return _items([(row.id, f"{row.workflow} {row.status}") for row in Journal(home).runs(most=50)], incomplete)
+
+
+def _session(ctx: click.Context) -> Session:
+    return ctx.find_object(Session) or Session()
+
+
+def _items(known: list[tuple[str, str]], incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(name, help=text) for name, text in known if name.startswith(incomplete)]

@@ -1,0 +1,114 @@
+"""Runs: listed, shown, followed, cancelled, resumed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from mcp_orchestrator.cli import completion
+from mcp_orchestrator.cli.report import COLOURS, report
+from mcp_orchestrator.cli.screen import document, table
+from mcp_orchestrator.cli.session import Printing, Session, session
+from mcp_orchestrator.cli.work import follow, leave, work
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.app import Orchestrator
+    from mcp_orchestrator.core.journal import Event, RunRow
+    from mcp_orchestrator.view import RunView
+
+__all__ = ["cancel", "resume", "runs"]
+
+STATES = ("queued", "running", "paused", "waiting", "succeeded", "degraded", "failed", "cancelled")
+
+
+@click.command(cls=Printing)
+@click.argument("run", metavar="[ID]", required=False, shell_complete=completion.runs)
+@click.option("--follow", "followed", is_flag=True, help="Wait for its end; Ctrl-C only stops looking.")
+@click.option("--events", is_flag=True, help="Show what happened in it, in order.")
+@click.option("--status", type=click.Choice(STATES), multiple=True, help="Only runs in this state; may be given again.")
+@click.option("--most", type=click.IntRange(1, 1000), default=20, help="List so many; 20 by default.")
+@session
+def runs(
+    session: Session, run: str | None, status: tuple[str, ...], most: int, *, followed: bool, events: bool
+) -> None:
+    """List the runs, newest first, or show one.
+
+    ID may be the beginning of an id, six characters or more.
+    """
+    orchestrator = session.orchestrator()
+    if run is None:
+        _listed(session, [orchestrator.view(row) for row in _rows(orchestrator, status, most)])
+    elif events:
+        _happened(session, orchestrator.journal.events(orchestrator.journal.run(run).id, most=100_000))
+    elif followed:
+        leave(session, session.run(lambda running: follow(running, run, quiet=session.json)))
+    else:
+        found = orchestrator.view(orchestrator.journal.run(run))
+        document(found.model_dump(mode="json")) if session.json else report(found)
+
+
+@click.command(cls=Printing)
+@click.argument("run", metavar="ID", shell_complete=completion.runs)
+@session
+def cancel(session: Session, run: str) -> None:
+    """Stop a run, whichever process works on it.
+
+    Its worker processes end at once; what its finished steps made is kept.
+    """
+
+    async def doing(orchestrator: Orchestrator) -> RunView:
+        return orchestrator.view(await orchestrator.engine.cancel(run))
+
+    found = session.run(doing)
+    if session.json:
+        document(found.model_dump(mode="json"))
+    else:
+        click.echo(f"{found.run_id}: {found.status}")
+
+
+@click.command(cls=Printing)
+@click.argument("run", metavar="ID", shell_complete=completion.runs)
+@session
+def resume(session: Session, run: str) -> None:
+    """Go on with a run after its last finished step.
+
+    For a run that was cancelled, paused or cut off, or that failed; this process works on it.
+    """
+
+    async def doing(orchestrator: Orchestrator) -> RunView:
+        row = await orchestrator.engine.resume(run)
+        return await work(orchestrator, row.id, quiet=session.json)
+
+    leave(session, session.run(doing))
+
+
+def _rows(orchestrator: Orchestrator, status: tuple[str, ...], most: int) -> list[RunRow]:
+    """Return runs as they are to be seen: one whose process died does not count as running."""
+    seen = [orchestrator.engine.seen(row) for row in orchestrator.journal.runs(most=most if not status else 1000)]
+    return [row for row in seen if not status or row.status in status][:most]
+
+
+def _listed(session: Session, found: list[RunView]) -> None:
+    if session.json:
+        document([one.brief() | {"error": one.error} for one in found])
+        return
+    columns = ("run", "workflow", "status", "progress", "seconds", "message")
+    rows = [
+        [one.run_id, one.workflow, one.status, f"{one.progress:.0%}", one.seconds, one.error or one.message]
+        for one in found
+    ]
+    table(columns, rows, styles=COLOURS)
+
+
+def _happened(session: Session, events: list[Event]) -> None:
+    if session.json:
+        document(events)
+        return
+    rows = [[_moment(one.at), one.step, one.kind, one.data] for one in events]
+    table(("at", "step", "what", "data"), rows)
+
+
+def _moment(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

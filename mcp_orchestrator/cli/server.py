@@ -1,0 +1,40 @@
+"""The MCP server from a terminal."""
+
+from __future__ import annotations
+
+import click
+
+from mcp_orchestrator.cli.session import Command, Session, session
+
+__all__ = ["serve"]
+
+MOST = 65535
+
+
+class Address(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - generic only in newer versions of click
+    """HOST:PORT, or a port of this machine."""
+
+    name = "[host:]port"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """Return host and port."""
+        host, _, port = value.rpartition(":")
+        if not port.isdecimal() or int(port) > MOST:
+            self.fail(f"{value!r} has no port. Give HOST:PORT, as in 127.0.0.1:8765.", param, ctx)
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+
+@click.command(cls=Command)
+@click.option("--http", type=Address(), help="Serve over HTTP at this address of this machine instead.")
+@session
+def serve(session: Session, http: tuple[str, int] | None) -> None:
+    """Serve the project to agents over MCP.
+
+    On stdin and stdout, which is how a client starts it, until the client goes away; with --http until Ctrl-C.
+    """
+    from mcp_orchestrator.server.app import serve_http, serve_stdio
+
+    if http is None:
+        serve_stdio(session.orchestrator())
+    else:
+        serve_http(session.orchestrator(), *http)
