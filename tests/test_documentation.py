@@ -109,7 +109,12 @@ def test_every_command_and_option_is_documented() -> None:
         assert command is not None
         inner = command.commands.values() if isinstance(command, click.Group) else ()
         for one in (command, *inner):
-            options = {text for parameter in one.params for text in parameter.opts if text.startswith("--")}
+            options = {
+                text
+                for parameter in one.params
+                for text in parameter.opts
+                if text.startswith("--") and not getattr(parameter, "hidden", False)
+            }
             silent += [(name, text) for text in options if f"`{text}" not in sections[name] + common]
     assert not silent
 
