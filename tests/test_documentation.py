@@ -13,7 +13,7 @@ from _pytest.mark import ParameterSet
 pytestmark = pytest.mark.checkout
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("[RA]*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 DEFINITIONS = [*sorted((ROOT / "agents").glob("*.md")), *sorted((ROOT / "skills").glob("*/SKILL.md"))]
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
