@@ -174,10 +174,13 @@ class Engine:
         return self.journal.run(row.id)
 
     async def resume(self, run: str) -> RunRow:
-        """Go on with a paused, failed or cancelled run after its last finished step."""
+        """Go on with a paused, failed, cancelled or cut-off run after its last finished step."""
         row = self.journal.run(run)
-        if row.wish == "pause" and row.status in {Status.QUEUED, Status.RUNNING}:
+        unfinished = row.status in {Status.QUEUED, Status.RUNNING}
+        if row.wish == "pause" and unfinished:
             await to_thread.run_sync(self.journal.wish, row.id, None)
+        elif unfinished and row.id not in self._scopes and not self.journal.alive(row.owner):
+            self._start(row)
         else:
             await to_thread.run_sync(self.journal.reopen, row.id)
             self._start(self.journal.run(row.id))
