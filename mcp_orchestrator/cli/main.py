@@ -46,6 +46,9 @@ Completion of commands, components, models and runs, for bash (zsh and fish like
 """
 
 
+TOOLS = {"find_ml_components": "components", "list_runs": "runs"}  # what an error calls by its name for agents
+
+
 class Failure(click.ClickException):
     """An error in the command's own form: one paragraph on stderr and an exit code."""
 
@@ -107,7 +110,10 @@ def _failure(error: BaseException) -> Failure:
     from orchestrator_memory.door import NewerSchema
 
     if isinstance(error, OrchestratorError):
-        return Failure(str(error), exit_of(error.code), error.code)
+        message = str(error)
+        for tool, name in TOOLS.items():
+            message = message.replace(tool, f"`mcp-orchestrator {name}`")
+        return Failure(message, exit_of(error.code), error.code)
     if isinstance(error, KeyboardInterrupt):
         return Failure("Interrupted.", Exit.CANCELLED, "cancelled")
     if isinstance(error, sqlite3.Error | NewerSchema):
