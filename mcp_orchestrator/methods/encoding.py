@@ -185,7 +185,7 @@ class Encoder(TransformerMixin, BaseEstimator):
         clock = times.dt
         seconds = times.to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
         elapsed = np.where(times.isna(), np.nan, (seconds - self.origins_[place]) / 86400)
-        parts = [clock.year, clock.month, clock.day, clock.weekday]
+        parts = [clock.year, clock.month, clock.day, clock.day_of_week]
         columns = [part.to_numpy(dtype=float, na_value=np.nan) for part in parts] + [elapsed]
         if self.hours_[place]:
             columns.append((clock.hour + clock.minute / 60).to_numpy(dtype=float, na_value=np.nan))

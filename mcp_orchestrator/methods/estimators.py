@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 Task = Literal["classification", "regression"]
-LONG = 10_000
+LONG = 5_000
 """Rows from which on trees are kept small enough to store and to serve."""
 
 
