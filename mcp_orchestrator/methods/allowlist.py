@@ -36,6 +36,7 @@ _NUMERICS = (
     "numpy.dtype",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",  # a member of each BSpline
     "scipy.interpolate._bsplines.BSpline",  # content checked by `bounds`
+    "scipy.interpolate._bsplines._BSpline",  # what it holds from scipy 1.18 on; content checked by `bounds`
     "sklearn._loss.loss.HalfTweedieLoss",
     "sklearn._loss.loss.HalfTweedieLossIdentity",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",

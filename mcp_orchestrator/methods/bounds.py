@@ -88,7 +88,7 @@ def _check_leaf(thing: Any, width: int) -> bool:  # noqa: ANN401
         _inside(np.asarray([len(data) - len(index)]), 1, kind)
         _inside(nodes["idx_start"], len(data) + 1, kind)
         _inside(nodes["idx_end"], len(data) + 1, kind)
-    elif kind == "scipy.interpolate._bsplines.BSpline":
+    elif kind in {"scipy.interpolate._bsplines.BSpline", "scipy.interpolate._bsplines._BSpline"}:
         _inside(np.asarray([len(thing.t) - thing.k - 1]), len(thing.c) + 1, kind)
     else:
         return False

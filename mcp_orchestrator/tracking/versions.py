@@ -151,8 +151,8 @@ class Versions:
         if name is not None:
             _known(db, name)
         rows = db.execute(
-            "SELECT name, number FROM model_version WHERE ?1 IS NULL OR name=?1 ORDER BY created DESC, number DESC",
-            (name,),
+            "SELECT name, number FROM model_version WHERE :name IS NULL OR name=:name ORDER BY created DESC, number DESC",
+            {"name": name},
         ).fetchall()
         return [_version(db, row["name"], int(row["number"])) for row in rows]
 
@@ -236,8 +236,8 @@ class Versions:
         _known(db, name)
         rows = db.execute(
             "SELECT name, alias, action, previous, number AS version, generation, by, why, at FROM model_alias_change "
-            "WHERE name=?1 AND (?2 IS NULL OR alias=?2) ORDER BY seq",
-            (name, alias),
+            "WHERE name=:name AND (:alias IS NULL OR alias=:alias) ORDER BY seq",
+            {"name": name, "alias": alias},
         ).fetchall()
         return [Change.model_validate(dict(row)) for row in rows]
 
