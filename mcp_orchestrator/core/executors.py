@@ -226,14 +226,16 @@ class Workers:
         with theirs:
             try:
                 socket.send_fds(control, [b"f"], [theirs.fileno()])
-                answer = await to_thread.run_sync(control.makefile("rb").readline)
+                with control.makefile("rb") as answers:
+                    answer = await to_thread.run_sync(answers.readline)
             except OSError:
                 answer = b""
         if not answer:
             ours.close()
             control.close()
             self._zygote = None
-            text = f"The process that starts workers ended (exit code {process.poll()}); it is started again on the next try."
+            code = await to_thread.run_sync(process.wait)
+            text = f"The process that starts workers ended (exit code {code}); it is started again on the next try."
             raise WorkerLost(text)
         ours.setblocking(False)
         return _Worker(json.loads(answer)["pid"], ours)
