@@ -1,0 +1,84 @@
+"""A conversation with the real server as any MCP client has it: the server is started as a subprocess and spoken to over stdio."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcp_orchestrator.cli.progress import Bar
+
+if TYPE_CHECKING:
+    from mcp.client.client import Client
+
+__all__ = ["Conversation", "connected"]
+
+
+class Conversation:
+    """Calls tools of a server, and says on the way what was asked."""
+
+    def __init__(self, client: Client, *, quiet: bool) -> None:
+        """Take a connected client; ``quiet`` leaves the telling to somebody else."""
+        self.client, self._quiet = client, quiet
+        self.calls: list[dict[str, Any]] = []
+
+    async def ask(self, tool: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+        """Call a tool and return its structured answer.
+
+        Raises:
+            StepFailed: the tool answered with an error.
+
+        """
+        from mcp_types import TextContent
+
+        from mcp_orchestrator.errors import StepFailed
+
+        if not self._quiet:
+            said = ", ".join(f"{name}={_short(value)}" for name, value in arguments.items())
+            click.echo(f"\n{click.style('->', fg='cyan')} {click.style(tool, bold=True)}({said})")
+        with Bar(tool, quiet=self._quiet, lines=True) as bar:
+
+            async def show(progress: float, _total: float | None, message: str | None) -> None:
+                bar.report(progress, message or "")
+
+            result = await self.client.call_tool(tool, arguments, progress_callback=show)
+        text = " ".join(part.text for part in result.content if isinstance(part, TextContent))
+        if result.is_error:
+            message = f"{tool} answered: {text}"
+            raise StepFailed(message)
+        answer: dict[str, Any] = result.structured_content or {}
+        self.calls.append({"tool": tool, "arguments": arguments, "answer": answer})
+        return answer
+
+
+@asynccontextmanager
+async def connected(folder: Path, *, quiet: bool) -> AsyncGenerator[Conversation]:
+    """Start the server on a project folder and speak with it until the block ends, and the server with it.
+
+    What the server and its libraries would put elsewhere on the machine goes into the state home; its log lies beside it.
+    """
+    from mcp.client.client import Client
+    from mcp.client.stdio import StdioServerParameters, stdio_client
+
+    home = folder / ".mcp-orchestrator"
+    caches = {name: str(home / "cache") for name in ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "mcp_orchestrator", "serve"],
+        env={**caches, "PYTHONPATH": os.pathsep.join(str(Path(one).absolute()) for one in sys.path if one)},
+        cwd=folder,
+    )
+    home.mkdir(exist_ok=True, mode=0o700)
+    with (home / "server.log").open("a", encoding="utf-8") as log:
+        async with Client(stdio_client(server, log)) as client:
+            yield Conversation(client, quiet=quiet)
+
+
+def _short(value: object) -> str:
+    """Return an argument as it would be typed; many records as their number."""
+    return f"[{len(value)} records]" if isinstance(value, list) else repr(value)
