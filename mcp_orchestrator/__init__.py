@@ -1,15 +1,40 @@
-"""An embedded orchestrator of machine learning, and the MCP server that publishes it."""
+"""An MCP server over an embedded machine-learning orchestrator.
+
+The public names are loaded on first use, so that importing the package costs nothing.
+"""
 
 from __future__ import annotations
 
-__all__ = ["version"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.app import Orchestrator
+    from mcp_orchestrator.pipeline import build_ml_pipeline, get_workflow_summary, run_ml_workflow
+
+__all__ = ["Orchestrator", "build_ml_pipeline", "get_workflow_summary", "run_ml_workflow", "version"]
+
+_PLACES = {
+    "Orchestrator": "mcp_orchestrator.app",
+    "build_ml_pipeline": "mcp_orchestrator.pipeline",
+    "get_workflow_summary": "mcp_orchestrator.pipeline",
+    "run_ml_workflow": "mcp_orchestrator.pipeline",
+}
 
 
 def version() -> str:
     """Return the version of this package."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - start-up needs none of it
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - importing the package costs nothing
 
     try:
         return version("mcp-ml-orchestrator")
     except PackageNotFoundError:
         return "0.0.0"
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of the public names
+    """Load a public name."""
+    if name not in _PLACES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_PLACES[name]), name)

@@ -47,11 +47,13 @@ class Orchestrator:
         *,
         settings: Settings | None = None,
         in_process: bool = False,
+        preload: bool = True,
     ) -> None:
         """Open the state of a project folder (default: the working folder).
 
         With ``in_process``, components run in threads of this process instead of worker processes: lighter for a script, but a
-        run cannot be stopped in the middle of a step.
+        run cannot be stopped in the middle of a step. Without ``preload``, workers import the ML libraries when they need them,
+        which suits a single call.
 
         Raises:
             InvalidInput: a setting is not acceptable.
@@ -68,7 +70,8 @@ class Orchestrator:
             message = f"The state home {self.settings.home} cannot be used: {error}. Choose another with MCP_ORCHESTRATOR_HOME."
             raise StateUnavailable(message) from error
         self.artifacts = ArtifactStore(self.settings.home / "artifacts")
-        self.executor: Executor = InProcess(self.settings, self.registry) if in_process else Workers(self.settings)
+        workers = Workers(self.settings, preload=preload)
+        self.executor: Executor = InProcess(self.settings, self.registry) if in_process else workers
         self.engine = Engine(
             self.journal,
             self.executor,
@@ -103,7 +106,9 @@ class Orchestrator:
             await chosen.look(checked, self.call)
         return await self.engine.submit(workflow, spec, key=key)
 
-    async def train(self, spec: Mapping[str, Any], *, wait: float | None = 0, watcher: Watcher | None = None) -> RunView:
+    async def train(
+        self, spec: Mapping[str, Any], *, wait: float | None = 0, watcher: Watcher | None = None
+    ) -> RunView:
         """Start a training run and wait up to ``wait`` seconds for it (None: to its end)."""
         return await self.wait(await self.submit("train", spec), wait, watcher)
 
@@ -173,7 +178,7 @@ class Orchestrator:
 
     def models(self, name: str | None = None) -> list[Version]:
         """Return the registered versions, of one model or of all."""
-        return self.versions.history(name) if name else self.versions.list()
+        return self.versions.list(name)
 
     # For scripts -----------------------------------------------------------------------------------------------------
 
@@ -226,7 +231,9 @@ class Orchestrator:
         self._start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop working."""
         self.close()
 

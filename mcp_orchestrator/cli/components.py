@@ -133,7 +133,7 @@ def _examined(session: Session, chosen: list[Component]) -> None:
         with Bar("known answers", quiet=session.json) as bar:
             return await examine(chosen, orchestrator.call, bar.report)
 
-    found = session.run(work)
+    found = session.run(work, preload=len(chosen) > 1)
     if session.json:
         document(found)
     else:

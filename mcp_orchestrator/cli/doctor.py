@@ -119,7 +119,7 @@ def worker(settings: Settings) -> Finding:
     from mcp_orchestrator.errors import OrchestratorError
 
     async def attempt(home: Path) -> Health:
-        workers = Workers(settings.model_copy(update={"home": home}))
+        workers = Workers(settings.model_copy(update={"home": home}), preload=False)
         try:
             task = Task(component=LIGHT, capability=KNOWN_ANSWER, params={})
             return Health.model_validate(await workers.execute(task, lambda _fraction, _message: None, timeout=120))

@@ -81,7 +81,7 @@ def resume(session: Session, run: str) -> None:
         row = await orchestrator.engine.resume(run)
         return await work(orchestrator, row.id, quiet=session.json)
 
-    leave(session, session.run(doing))
+    leave(session, session.run(doing, preload=True))
 
 
 def _rows(orchestrator: Orchestrator, status: tuple[str, ...], most: int) -> list[RunRow]:

@@ -35,6 +35,6 @@ def serve(session: Session, http: tuple[str, int] | None) -> None:
     from mcp_orchestrator.server.app import serve_http, serve_stdio
 
     if http is None:
-        serve_stdio(session.orchestrator())
+        serve_stdio(session.orchestrator(preload=True))
     else:
-        serve_http(session.orchestrator(), *http)
+        serve_http(session.orchestrator(preload=True), *http)

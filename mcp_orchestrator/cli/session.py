@@ -32,21 +32,24 @@ class Session:
 
         return Settings.load(self.project)
 
-    def orchestrator(self) -> Orchestrator:
+    def orchestrator(self, *, preload: bool = False) -> Orchestrator:
         """Open the orchestrator of the project; nothing runs yet."""
         from mcp_orchestrator import logs
         from mcp_orchestrator.app import Orchestrator
 
         settings = self.settings()
         logs.start(settings.log_level)
-        return Orchestrator(settings=settings)
+        return Orchestrator(settings=settings, preload=preload)
 
-    def run(self, work: Callable[[Orchestrator], Awaitable[T]]) -> T:
-        """Do ``work`` with an orchestrator at work; runs that other processes left behind are not touched."""
+    def run(self, work: Callable[[Orchestrator], Awaitable[T]], *, preload: bool = False) -> T:
+        """Do ``work`` with an orchestrator at work; runs that other processes left behind are not touched.
+
+        With ``preload``, workers have the ML libraries from the start, which pays when there is more than a call or two.
+        """
         import anyio
 
         async def main() -> T:
-            async with self.orchestrator().running(recover=False) as orchestrator:
+            async with self.orchestrator(preload=preload).running(recover=False) as orchestrator:
                 return await work(orchestrator)
 
         return anyio.run(main)

@@ -70,7 +70,7 @@ def train(
             announce(descriptor, run, orchestrator.settings.home)
         return await work(orchestrator, run, quiet=session.json)
 
-    leave(session, session.run(doing))
+    leave(session, session.run(doing, preload=True))
 
 
 @click.command(cls=Printing)
@@ -91,4 +91,4 @@ def evaluate(session: Session, model: str, file: str, against: str | None, spec:
     async def doing(orchestrator: Orchestrator) -> RunView:
         return await work(orchestrator, await orchestrator.submit("evaluate", whole), quiet=session.json)
 
-    leave(session, session.run(doing))
+    leave(session, session.run(doing, preload=True))
