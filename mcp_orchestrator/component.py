@@ -232,6 +232,8 @@ def capability(
 def problem_of(error: ValidationError, *, what: str = "") -> InvalidInput:
     """Turn a validation error into one that names the field, the problem and the allowed values."""
     first = error.errors(include_url=False)[0]
+    if isinstance(raised := first.get("ctx", {}).get("error"), InvalidInput):
+        return raised
     place = ".".join(str(part) for part in first["loc"]) or what
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "missing":

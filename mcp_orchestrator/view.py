@@ -44,7 +44,9 @@ class RunView(BaseModel):
 
 def view(row: RunRow, steps: list[StepRow]) -> RunView:
     """Join a run's row, its steps and, when it has ended, its summary."""
-    shown = [StepView(name=one.name, status=one.status, reason=one.reason, seconds=_rounded(one.seconds)) for one in steps]
+    shown = [
+        StepView(name=one.name, status=one.status, reason=one.reason, seconds=_rounded(one.seconds)) for one in steps
+    ]
     begun, ended = row.started or row.created, row.ended
     return RunView(
         **{

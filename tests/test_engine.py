@@ -115,7 +115,9 @@ async def written(path: Path) -> str:
     return path.read_text()
 
 
-async def test_a_step_whose_worker_is_killed_is_tried_again_and_finished_ones_are_not(settings: Settings, tmp_path: Path) -> None:
+async def test_a_step_whose_worker_is_killed_is_tried_again_and_finished_ones_are_not(
+    settings: Settings, tmp_path: Path
+) -> None:
     async with engine_of(settings) as engine:
         row = await engine.wait(await engine.submit("counting", {"folder": str(tmp_path), "times": 1}))
         assert row.status is Status.SUCCEEDED
@@ -158,8 +160,12 @@ async def test_another_process_can_cancel_a_run(settings: Settings, tmp_path: Pa
         assert not [pid for pid in pids if _works(pid)]
 
 
-@pytest.mark.parametrize(("workflow", "says"), [("slow", "longer than 0.2 seconds"), ("short", "longer than its 0.5 seconds")])
-async def test_a_step_and_a_run_end_at_their_limit(settings: Settings, tmp_path: Path, workflow: str, says: str) -> None:
+@pytest.mark.parametrize(
+    ("workflow", "says"), [("slow", "longer than 0.2 seconds"), ("short", "longer than its 0.5 seconds")]
+)
+async def test_a_step_and_a_run_end_at_their_limit(
+    settings: Settings, tmp_path: Path, workflow: str, says: str
+) -> None:
     async with engine_of(settings) as engine:
         await engine.executor.warm()
         row = await engine.wait(await engine.submit(workflow, {"folder": str(tmp_path)}))
@@ -229,7 +235,9 @@ async def test_the_same_key_gives_the_same_run(settings: Settings, tmp_path: Pat
         await engine.wait(one)
 
 
-async def test_what_a_component_prints_goes_to_the_log_of_its_run(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_what_a_component_prints_goes_to_the_log_of_its_run(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
     async def talking(run: Run, _spec: Spec) -> Answer:
         return Answer(value=await run.step("talk", chatter, text="hello"))
 

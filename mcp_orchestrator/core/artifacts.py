@@ -74,7 +74,9 @@ class ArtifactStore:
         """
         place = self.path(sha256)
         if sha256_of(place) != sha256:
-            message = f"The stored file {place} no longer has its recorded digest {sha256}; it was changed. Train again."
+            message = (
+                f"The stored file {place} no longer has its recorded digest {sha256}; it was changed. Train again."
+            )
             raise Tampered(message)
         return place
 

@@ -224,7 +224,9 @@ class Engine:
         settle = partial(self.journal.settle, row.id)
         try:
             if row.cut >= MOST_CUTS:
-                message = f"The process died {row.cut} times while it worked on this run; it is not tried again by itself."
+                message = (
+                    f"The process died {row.cut} times while it worked on this run; it is not tried again by itself."
+                )
                 raise NotReady(message)  # noqa: TRY301 - reported like every other end
             spec = workflow.checked(row.spec)
             with anyio.move_on_after(workflow.timeout) as limit:
@@ -248,7 +250,9 @@ class Engine:
         if row.owner == self.journal.owner and row.status is Status.RUNNING:
             for step in self.journal.steps(run):
                 if step.status == "running":
-                    await to_thread.run_sync(partial(self.journal.finish, run, step.name, "cancelled", reason="cancelled"))
+                    await to_thread.run_sync(
+                        partial(self.journal.finish, run, step.name, "cancelled", reason="cancelled")
+                    )
             await to_thread.run_sync(partial(self.journal.settle, run, Status.CANCELLED))
         elif not row.status.final:
             await to_thread.run_sync(self.journal.abandon, run)

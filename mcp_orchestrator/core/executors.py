@@ -258,7 +258,14 @@ class Workers:
     def _start(self, module: str, theirs: socket.socket) -> subprocess.Popen[bytes]:
         folder = self._settings.home / "logs"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        command = [sys.executable, "-m", f"mcp_orchestrator.core.{module}", str(theirs.fileno()), self._payload, self._preload]
+        command = [
+            sys.executable,
+            "-m",
+            f"mcp_orchestrator.core.{module}",
+            str(theirs.fileno()),
+            self._payload,
+            self._preload,
+        ]
         path = os.pathsep.join(one for one in sys.path if one)
         with (folder / "workers.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own module

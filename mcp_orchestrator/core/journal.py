@@ -16,10 +16,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
-from orchestrator_memory.door import Door, now
 from pydantic import BaseModel
 
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName
+from orchestrator_memory.door import Door, now
 
 if os.name == "posix":
     import fcntl
@@ -266,7 +266,9 @@ class Journal:
         """
         rows = (
             self.door.read()
-            .execute("SELECT * FROM run WHERE id=? OR (length(?) >= 6 AND substr(id, 1, length(?)) = ?) LIMIT 2", (run,) * 4)
+            .execute(
+                "SELECT * FROM run WHERE id=? OR (length(?) >= 6 AND substr(id, 1, length(?)) = ?) LIMIT 2", (run,) * 4
+            )
             .fetchall()
         )
         if len(rows) != 1:
@@ -274,7 +276,9 @@ class Journal:
             raise UnknownName("run", run, then=then)
         return _run(rows[0])
 
-    def runs(self, *, status: Iterable[str] = (), workflow: str | None = None, most: int = 50, after: int = 0) -> list[RunRow]:
+    def runs(
+        self, *, status: Iterable[str] = (), workflow: str | None = None, most: int = 50, after: int = 0
+    ) -> list[RunRow]:
         """Return runs, the newest first, ``after`` the first so many."""
         wanted = list(status)
         marks = ",".join("?" * len(wanted))
@@ -331,12 +335,16 @@ class Journal:
 
     def events(self, run: str, after: int = 0, most: int = 200) -> list[Event]:
         """Return the events of a run after sequence number ``after``."""
-        rows = self.door.read().execute("SELECT * FROM event WHERE run=? AND seq>? ORDER BY seq LIMIT ?", (run, after, most))
+        rows = self.door.read().execute(
+            "SELECT * FROM event WHERE run=? AND seq>? ORDER BY seq LIMIT ?", (run, after, most)
+        )
         return [Event(**{**dict(row), "data": json.loads(row["data"])}) for row in rows]
 
 
 def _event(db: sqlite3.Connection, run: str, step: str, kind: str, data: dict[str, Any]) -> None:
-    db.execute("INSERT INTO event(run, step, kind, data, at) VALUES(?,?,?,?,?)", (run, step, kind, json.dumps(data), now()))
+    db.execute(
+        "INSERT INTO event(run, step, kind, data, at) VALUES(?,?,?,?,?)", (run, step, kind, json.dumps(data), now())
+    )
 
 
 def _run(row: sqlite3.Row) -> RunRow:

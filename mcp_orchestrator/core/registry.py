@@ -98,8 +98,14 @@ class Registry:
 
         def score(one: Component) -> int:
             name = f"{one.name} {' '.join(one.about.aliases)}".lower()
-            text = " ".join([one.family, one.summary, *one.capabilities, *(c.summary for c in one.capabilities.values())]).lower()
-            return sum(3 * (word in name) + (word in text) for word in words) if all(w in name + " " + text for w in words) else 0
+            text = " ".join(
+                [one.family, one.summary, *one.capabilities, *(c.summary for c in one.capabilities.values())]
+            ).lower()
+            return (
+                sum(3 * (word in name) + (word in text) for word in words)
+                if all(w in name + " " + text for w in words)
+                else 0
+            )
 
         found = [(score(one), one) for one in self]
         return [one for points, one in sorted(found, key=lambda pair: -pair[0]) if points or not words]
@@ -110,7 +116,9 @@ class Registry:
             named = {point.name: point.value for point in entry_points(group=GROUP)} | self._foreign
             for name, target in named.items():
                 if name in found:
-                    raise InvalidInput(f"components.{name}", "is the name of a built-in component.", then="Choose another.")
+                    raise InvalidInput(
+                        f"components.{name}", "is the name of a built-in component.", then="Choose another."
+                    )
                 found[name] = _wrap(name, target)
             self._found = found
         return self._found
@@ -182,7 +190,11 @@ def _methods(holder: type) -> dict[str, Callable[..., Any]]:
 def _public(name: str, function: Callable[..., Any]) -> bool:
     parameters = [one for one in inspect.signature(function).parameters.values() if one.name != "self"]
     typed = all(one.annotation is not one.empty and one.kind is not one.VAR_POSITIONAL for one in parameters)
-    return not name.startswith("_") and typed and inspect.signature(function).return_annotation is not inspect.Signature.empty
+    return (
+        not name.startswith("_")
+        and typed
+        and inspect.signature(function).return_annotation is not inspect.Signature.empty
+    )
 
 
 def _summary(thing: object) -> str:

@@ -55,7 +55,15 @@ class Run:
         self.degraded = False
         self._said = 0.0
 
-    async def step(self, name: str, capability: Capability[P, R], policy: Policy | None = None, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def step(
+        self,
+        name: str,
+        capability: Capability[P, R],
+        policy: Policy | None = None,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
         """Do a required step and return its answer; its failure ends the run."""
         assert not args, "steps take keyword arguments"
         try:
@@ -124,7 +132,9 @@ class Run:
             logs.step_name.reset(token)
             self._advance(name, 1.0, "")
 
-    async def _try(self, name: str, capability: Capability[..., Any], params: dict[str, Any], digest: str, policy: Policy) -> Any:  # noqa: ANN401
+    async def _try(
+        self, name: str, capability: Capability[..., Any], params: dict[str, Any], digest: str, policy: Policy
+    ) -> Any:  # noqa: ANN401
         capability.validate(params)
         begin = partial(self._journal.begin, self.id, name, capability.component, capability.name, digest)
         finish = partial(self._journal.finish, self.id, name)
