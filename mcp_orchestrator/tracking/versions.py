@@ -151,7 +151,8 @@ class Versions:
         if name is not None:
             _known(db, name)
         rows = db.execute(
-            "SELECT name, number FROM model_version WHERE :name IS NULL OR name=:name ORDER BY created DESC, number DESC",
+            "SELECT name, number FROM model_version WHERE :name IS NULL OR name=:name "
+            "ORDER BY created DESC, number DESC",
             {"name": name},
         ).fetchall()
         return [_version(db, row["name"], int(row["number"])) for row in rows]
