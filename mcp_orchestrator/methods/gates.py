@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,15 @@ from mcp_orchestrator.values import Estimate, Value
 __all__ = ["GateLimits", "GateVerdict", "decide_gates"]
 
 STAND_IN = "balanced_accuracy"
+
+Finding = Literal[
+    "calibration_error",
+    "selection_difference",
+    "found_difference",
+    "false_alarm_difference",
+    "drifted_columns",
+    "worst_slice_gap",
+]
 
 
 class GateLimits(Value):
@@ -46,6 +55,10 @@ class GateLimits(Value):
     scores: Annotated[
         dict[str, float],
         Field(max_length=20, description="Least score by metric, or most for an error or a loss."),
+    ] = Field(default_factory=dict)
+    ceilings: Annotated[
+        dict[Finding, float],
+        Field(description="Most of a finding: calibration_error, selection_difference, drifted_columns and others."),
     ] = Field(default_factory=dict)
 
 
@@ -69,6 +82,8 @@ def decide_gates(
     experiments: int | None = None,
     tracked: int | None = None,
     explained: bool | None = None,
+    findings: Mapping[str, float] | None = None,
+    difference: Estimate | None = None,
 ) -> list[GateVerdict]:
     """Decide every gate that is switched on.
 
@@ -81,6 +96,9 @@ def decide_gates(
         experiments: How many trials were run.
         tracked: How many of them the tracker holds.
         explained: Whether there is an explanation.
+        findings: What else was measured, for the ceilings.
+        difference: How much higher the model scores than the one it would replace, on the same rows; asked for, it adds
+            the gate "replaces", which fails when the model is clearly worse.
 
     Raises:
         InvalidInput: there is no such metric.
@@ -94,6 +112,8 @@ def decide_gates(
         *_scores(metrics, asked.scores),
         *_tracked(experiments, tracked, wanted=asked.tracked),
         *_explained(explained, wanted=asked.explained),
+        *_ceilings(findings or {}, asked.ceilings),
+        *_replaces(chosen, difference),
     ]
 
 
@@ -215,3 +235,31 @@ def _explained(explained: bool | None, *, wanted: bool) -> Iterator[GateVerdict]
             passed=bool(explained),
             reason="There is an explanation of the model." if explained else "There is no explanation of the model.",
         )
+
+
+def _ceilings(findings: Mapping[str, float], limits: Mapping[Finding, float]) -> Iterator[GateVerdict]:
+    for name, limit in limits.items():
+        found = findings.get(name, math.nan)
+        yield GateVerdict(
+            name=name,
+            passed=found <= limit,  # NaN is not
+            measured=None if math.isnan(found) else found,
+            limit=limit,
+            reason=f"{name} was not measured."
+            if math.isnan(found)
+            else f"{name} is {found:.4g}; at most {limit:.4g} is asked for.",
+        )
+
+
+def _replaces(metric: Metric, difference: Estimate | None) -> Iterator[GateVerdict]:
+    if difference is None:
+        return
+    most = difference.high if metric.greater_is_better else -difference.low
+    yield GateVerdict(
+        name="replaces",
+        passed=most >= 0,  # NaN is not
+        measured=None if math.isnan(difference.value) else difference.value,
+        limit=0.0,
+        reason=f"{metric.name} differs by {difference.value:+.4g} [{difference.low:+.4g}, {difference.high:+.4g}] from "
+        f"that of the model it would replace; it must not be clearly worse.",
+    )
