@@ -41,7 +41,7 @@ LIGHT = ["get_orchestrator_status", "find_ml_components", "find_models", "list_r
 
 @dataclass
 class Figures:
-    """What one start showed: seconds to the first answer and the list of tools, processor seconds, MB at rest and in use."""
+    """What a start showed: seconds to the first answer and to the tools, processor seconds, MB at rest and in use."""
 
     first: float
     tools: float

@@ -12,7 +12,8 @@ import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
-from mcp_orchestrator.app import Orchestrator, version
+from mcp_orchestrator import version
+from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import InvalidInput, NotReady
 from mcp_orchestrator.server import prompts, resources
 from mcp_orchestrator.server.tools import published
@@ -99,6 +100,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         message = f"Port {port} of {host} cannot be used: {error.strerror}. Give another, or 0 for a free one."

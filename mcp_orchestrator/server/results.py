@@ -7,7 +7,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
 from mcp_orchestrator.errors import InvalidInput
 from mcp_orchestrator.values import Dataset
@@ -51,6 +51,10 @@ class Figure(Answer):
     value: float | None
     low: float | None
     high: float | None
+
+    @model_serializer
+    def _whole(self) -> dict[str, float | None]:  # a null is a fact here, and not left out
+        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 class State(Answer):

@@ -42,7 +42,7 @@ async def list_runs(
     workflow: Annotated[str | None, Field(description="Only this workflow: train or evaluate.")] = None,
     cursor: Cursor = None,
 ) -> Runs:
-    """List runs, the newest first."""
+    """List runs, the newest first: what each was about and how it stands."""
     return await to_thread.run_sync(partial(_listed, orchestrator(ctx), status, workflow, offset(cursor)))
 
 
