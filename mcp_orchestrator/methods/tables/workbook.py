@@ -1,0 +1,130 @@
+"""Excel workbooks, row by row."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from mcp_orchestrator.errors import DataRejected, InvalidInput, suggestion
+from mcp_orchestrator.methods.tables.dialect import header_names
+from mcp_orchestrator.methods.tables.records import blocks_of
+from mcp_orchestrator.methods.tables.stream import Stream, Tell
+
+__all__ = ["open_workbook"]
+
+TITLES = 20
+"""Rows in which a header is looked for below titles."""
+
+
+def open_workbook(path: Path, *, sheet: str | None, most: int, tell: Tell) -> Stream:
+    """Open a sheet (the first that has rows, unless one is named) as blocks of text.
+
+    Raises:
+        DataRejected: the file is no workbook, is empty, or has a column name twice.
+        InvalidInput: there is no such sheet.
+
+    """
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    _refuse_bomb(path, most)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about styles and extensions, which a table does not have
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, ParseError, OSError) as error:
+        raise DataRejected(
+            f"{path.name} is not a readable workbook: {error}", then="Save it again as .xlsx."
+        ) from error
+    sheets = [one.title for one in book.worksheets]
+    if sheet is not None and sheet not in sheets:
+        book.close()
+        raise InvalidInput("table", f"there is no sheet {sheet!r}.", allowed=sheets, then=suggestion(sheet, sheets))
+    stream = Stream(blocks=iter(()))
+    filled = 0
+    for one in [sheet] if sheet is not None else sheets:
+        rows = _rows(book[one])
+        head = next(rows, None)
+        if head is not None:
+            filled = sheets.index(one)
+            break
+    else:
+        book.close()
+        raise DataRejected(f"{path.name} is empty.", then="Give a sheet with a header and rows.")
+    if sheet is None and len(sheets) > 1:
+        stream.warnings.append(
+            f"The workbook has {len(sheets)} sheets; {sheets[filled]!r} was read. Give another one's name as table: "
+            f"{', '.join(repr(one) for one in sheets if one != sheets[filled])}.",
+        )
+    head, rows = _below_titles(head, rows, stream)
+    names, unnamed = header_names(head)
+    stream.unnamed.update(unnamed)
+
+    def records() -> Iterator[dict[str, Any]]:
+        try:
+            for number, row in enumerate(rows, start=1):
+                if len(row) > len(names):
+                    raise DataRejected(
+                        f"has {len(row)} cells where the header has {len(names)}: {row[-1]!r} has no column.",
+                        row=number,
+                        then="Give each column a name, and keep notes out of the table.",
+                    )
+                if number % 5000 == 0:
+                    tell(0.5)
+                yield dict(zip(names, row, strict=False))
+        finally:
+            book.close()
+
+    stream.blocks = blocks_of(records(), names)
+    return stream
+
+
+def _rows(sheet: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - openpyxl's read-only sheet
+    """Give the rows that hold something, each without the empty cells behind its last value."""
+    sheet.reset_dimensions()  # what is declared is wrong in files of several writers
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for cells in sheet.iter_rows(values_only=True):
+            row = list(cells)
+            while row and (row[-1] is None or row[-1] == ""):
+                row.pop()
+            if row:
+                yield row
+
+
+def _below_titles(
+    head: list[Any], rows: Iterator[list[Any]], stream: Stream
+) -> tuple[Sequence[Any], Iterator[list[Any]]]:
+    """Return the header and the rows below it: it is the first row with more than one value, below titles with one."""
+    held = [head]
+    while _filled(held[-1]) == 1 and len(held) <= TITLES:
+        following = next(rows, None)
+        if following is None:
+            break
+        held.append(following)
+    if len(held) == 1 or _filled(held[-1]) == 1:
+        return head, chain(held[1:], rows)
+    titles = "; ".join(str(value) for row in held[:-1] for value in row if value is not None and value != "")
+    stream.warnings.append(f"The rows above the header were taken as titles: {titles}.")
+    return held[-1], rows
+
+
+def _filled(row: list[Any]) -> int:
+    return sum(value is not None and value != "" for value in row)
+
+
+def _refuse_bomb(path: Path, most: int) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(item.file_size for item in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise DataRejected(f"{path.name} is not a workbook: {error}", then="Save it again as .xlsx.") from error
+    if size > most:
+        raise DataRejected(
+            f"{path.name} unpacks to {size:,} bytes, more than {most:,}.", then="Raise the setting max_bytes."
+        )
