@@ -51,9 +51,9 @@ class Orchestrator:
     ) -> None:
         """Open the state of a project folder (default: the working folder).
 
-        With ``in_process``, components run in threads of this process instead of worker processes: lighter for a script, but a
-        run cannot be stopped in the middle of a step. Without ``preload``, workers import the ML libraries when they need them,
-        which suits a single call.
+        With ``in_process``, components run in threads of this process instead of worker processes: lighter for a
+        script, but a run cannot be stopped in the middle of a step. Without ``preload``, workers import the ML
+        libraries when they need them, which suits a single call.
 
         Raises:
             InvalidInput: a setting is not acceptable.
@@ -67,8 +67,8 @@ class Orchestrator:
             self.journal = Journal(self.settings.home)
             self.versions = Versions(self.settings.home)
         except (OSError, sqlite3.Error) as error:
-            message = f"The state home {self.settings.home} cannot be used: {error}. Choose another with MCP_ORCHESTRATOR_HOME."
-            raise StateUnavailable(message) from error
+            place = f"The state home {self.settings.home} cannot be used: {error}."
+            raise StateUnavailable(f"{place} Choose another with MCP_ORCHESTRATOR_HOME.") from error
         self.artifacts = ArtifactStore(self.settings.home / "artifacts")
         workers = Workers(self.settings, preload=preload)
         self.executor: Executor = InProcess(self.settings, self.registry) if in_process else workers
@@ -195,7 +195,7 @@ class Orchestrator:
         return self._finished(lambda: self.train({"data": self._given(data), "target": target, **spec}, wait=None))
 
     def evaluate(self, model: str, data: Any, **spec: Any) -> RunView:  # noqa: ANN401
-        """Evaluate a registered model on a table and return the finished run; ``spec`` takes `EvaluationSpec`'s fields."""
+        """Evaluate a model on a table and return the finished run; ``spec`` takes the fields of `EvaluationSpec`."""
 
         async def work() -> RunView:
             return await self.wait(await self.submit("evaluate", {"model": model, "data": self._given(data), **spec}))

@@ -12,10 +12,10 @@ the module's docstring. It holds::
     def known_answer(ctx: Context) -> Iterator[Check]:
         \"\"\"Where the figures come from.\"\"\"
 
-The signature is the JSON schema, the docstring's first line the summary, ``example`` at once documentation, contract test
-and health check. ``contrast`` holds the parameters to change in the example so that an honest answer must change.
-A first parameter ``ctx: Context`` is injected and is not part of the schema. Nothing heavy is imported at the top of a
-component, so that finding and describing all of them costs little.
+The signature is the JSON schema, the docstring's first line the summary, ``example`` at once documentation, contract
+test and health check. ``contrast`` holds the parameters to change in the example so that an honest answer must
+change. A first parameter ``ctx: Context`` is injected and is not part of the schema. Nothing heavy is imported at the
+top of a component, so that finding and describing all of them costs little.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, get_type_hints, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
@@ -90,9 +90,9 @@ current: ContextVar[Context] = ContextVar("current")
 class About:
     """The header of a component.
 
-    ``libraries`` are the import names it needs beyond the standard library, ``extra`` the optional dependency that brings
-    them (None: the core install does), ``aliases`` other names it answers to, ``process`` whether its capabilities must
-    run where they can be killed.
+    ``libraries`` are the import names it needs beyond the standard library, ``extra`` the optional dependency that
+    brings them (None: the core install does), ``aliases`` other names it answers to, ``process`` whether its
+    capabilities must run where they can be killed.
     """
 
     tier: int
@@ -249,14 +249,14 @@ def without_titles(schema: dict[str, Any]) -> dict[str, Any]:
 
     def clean(node: Any, *, names: bool = False) -> Any:  # noqa: ANN401 - any JSON value
         if isinstance(node, dict):
-            items: dict[str, Any] = node
+            items = cast("dict[str, Any]", node)
             return {
                 key: clean(value, names=key in {"properties", "$defs"} and not names)
                 for key, value in items.items()
                 if names or key != "title"
             }
         if isinstance(node, list):
-            parts: list[Any] = node
+            parts = cast("list[Any]", node)
             return [clean(part) for part in parts]
         return node
 

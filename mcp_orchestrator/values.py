@@ -1,8 +1,8 @@
 """References that travel between steps, processes and agents instead of the data itself.
 
-``dataset://name@digest`` is a table frozen as Parquet, ``model://name@alias`` or ``model://name@version`` a registered
-model, ``model://sha256`` a trained but unregistered one, ``artifact://sha256`` any other file. The digest is the SHA-256
-of the stored bytes, so a reference always means the same thing.
+``dataset://name@digest`` is a table frozen as Parquet, ``model://name@alias`` or ``model://name@version`` a
+registered model, ``model://sha256`` a trained but unregistered one, ``artifact://sha256`` any other file. The digest
+is the SHA-256 of the stored bytes, so a reference always means the same thing.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def view(row: RunRow, steps: list[StepRow]) -> RunView:
         StepView(name=one.name, status=one.status, reason=one.reason, seconds=_rounded(one.seconds)) for one in steps
     ]
     begun, ended = row.started or row.created, row.ended
-    return RunView(
-        **{
+    return RunView.model_validate(
+        {
             **(row.result or {}),
             "run_id": row.id,
             "workflow": row.workflow,

@@ -21,7 +21,20 @@ from mcp_orchestrator.core.journal import Journal, Status
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-HEAVY = {"anyio", "pydantic", "rich", "psutil", "mcp", "numpy", "pandas", "sklearn", "mlflow", "optuna", "pyarrow", "scipy"}
+HEAVY = {
+    "anyio",
+    "pydantic",
+    "rich",
+    "psutil",
+    "mcp",
+    "numpy",
+    "pandas",
+    "sklearn",
+    "mlflow",
+    "optuna",
+    "pyarrow",
+    "scipy",
+}
 LEARNING = {"numpy", "pandas", "sklearn", "mlflow", "optuna", "pyarrow", "scipy", "matplotlib", "skops"}
 
 
@@ -138,7 +151,9 @@ def test_an_error_is_one_paragraph_and_an_exit_code(
     assert not result.stdout
 
 
-def test_a_state_home_that_cannot_be_made_is_an_error_of_its_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_home_that_cannot_be_made_is_an_error_of_its_own(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "file").touch()
     monkeypatch.setenv("MCP_ORCHESTRATOR_HOME", str(project / "file" / "home"))
     result = ask("status")
@@ -227,7 +242,9 @@ def test_components_are_listed_found_and_described(project: Path) -> None:
 def test_the_example_that_a_description_shows_can_be_run_as_it_stands(project: Path) -> None:
     import shlex
 
-    line = re.search(r"^mcp-orchestrator (invoke early_stopping brackets .*)$", ask("components", "early_stopping").stdout, re.M)
+    line = re.search(
+        r"^mcp-orchestrator (invoke early_stopping brackets .*)$", ask("components", "early_stopping").stdout, re.MULTILINE
+    )
     assert line
     assert answer(*shlex.split(line[1]))
 
@@ -271,7 +288,9 @@ def runs(project: Path) -> dict[str, str]:
         assert journal.claim(made[name])
     journal.begin(made["done"], "load", "toys", "add", "")
     journal.finish(made["done"], "load", "done", result=1)
-    journal.settle(made["done"], Status.SUCCEEDED, result={"metrics": {"auc": {"value": 0.9, "low": 0.8, "high": 0.95}}})
+    journal.settle(
+        made["done"], Status.SUCCEEDED, result={"metrics": {"auc": {"value": 0.9, "low": 0.8, "high": 0.95}}}
+    )
     journal.settle(made["failed"], Status.FAILED, error="no luck", code="step_failed")
     journal.leave()
     return made
@@ -280,7 +299,12 @@ def runs(project: Path) -> dict[str, str]:
 @pytest.mark.requirement("cli.workflows")
 def test_runs_are_listed_and_one_whose_process_died_does_not_count_as_running(runs: dict[str, str]) -> None:
     listed = {one["run_id"]: one["status"] for one in answer("runs")}
-    assert listed == {runs["done"]: "succeeded", runs["failed"]: "failed", runs["waiting"]: "queued", runs["cut"]: "queued"}
+    assert listed == {
+        runs["done"]: "succeeded",
+        runs["failed"]: "failed",
+        runs["waiting"]: "queued",
+        runs["cut"]: "queued",
+    }
     assert [one["run_id"] for one in answer("runs", "--status", "failed")] == [runs["failed"]]
     assert answer("runs", "--status", "running") == []
     assert len(answer("runs", "--most", "2")) == 2
@@ -342,3 +366,29 @@ def test_completion_makes_no_state(project: Path) -> None:
     assert completed("runs ") == []
     assert completed("evaluate ") == []
     assert not (project / ".mcp-orchestrator").exists()
+
+
+# Pages ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("tracking.page")
+def test_the_page_of_the_tracker_answers_and_ends_with_all_its_processes(project: Path) -> None:
+    import urllib.request
+
+    import psutil
+
+    (project / ".mcp-orchestrator").mkdir()
+    (project / ".mcp-orchestrator" / "mlflow.db").touch()
+    with start("ui", "mlflow") as command:
+        assert command.stdout is not None
+        said = command.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+", said)
+        assert address, command.communicate()
+        with urllib.request.urlopen(f"{address[0]}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=20) as page:
+            assert json.load(page)["experiment"]["name"] == "Default"
+        family = psutil.Process(command.pid).children(recursive=True)
+        assert family
+        command.send_signal(signal.SIGINT)
+        assert command.wait(60) == Exit.OK
+    assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]

@@ -198,7 +198,10 @@ def test_foreign_code_joins_by_entry_point(tmp_path: Path) -> None:
     (tmp_path / "guest-1.dist-info").mkdir()
     (tmp_path / "guest-1.dist-info/METADATA").write_text("Name: guest\nVersion: 1\n")
     (tmp_path / "guest-1.dist-info/entry_points.txt").write_text("[mcp_orchestrator.components]\nvisitor = guest\n")
-    code = "from mcp_orchestrator.core.registry import Registry\nprint(Registry().get('visitor').capabilities['twice'](x=4))"
+    code = (
+        "from mcp_orchestrator.core.registry import Registry\n"
+        "print(Registry().get('visitor').capabilities['twice'](x=4))"
+    )
     env = {**_environment(), "PYTHONPATH": f"{tmp_path}:{_environment()['PYTHONPATH']}"}
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env)
     assert done.stdout == "8\n"

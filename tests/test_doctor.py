@@ -186,7 +186,12 @@ def silent(ctx: Context) -> Iterator[Check]:
 
 @pytest.mark.parametrize(
     ("answer", "healthy", "said"),
-    [(right, True, "1 answers"), (wrong, False, "root: got 1.41"), (silent, False, ""), (None, None, "no known answer")],
+    [
+        (right, True, "1 answers"),
+        (wrong, False, "root: got 1.41"),
+        (silent, False, ""),
+        (None, None, "no known answer"),
+    ],
 )
 def test_a_component_is_healthy_when_its_known_answers_come_out(
     ctx: Context, answer: Any, healthy: bool | None, said: str

@@ -92,6 +92,7 @@ def test_the_database_is_made_once_and_the_next_process_finds_it_ready(tmp_path:
     }
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"

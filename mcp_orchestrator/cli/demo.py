@@ -31,7 +31,9 @@ ASKED = 5
 
 
 @click.command(cls=Printing)
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default="demo-output", help="Where to work.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), default="demo-output", help="Where to work."
+)
 @click.option("--seconds", type=click.FloatRange(1, 600), default=20.0, help="Time limit of the search; 20 by default.")
 @session
 def demo(session: Session, folder: Path, seconds: float) -> None:
@@ -77,7 +79,9 @@ async def _job(place: Path, seconds: float, say: bool) -> dict[str, Any]:  # noq
         trained = await _ended(talk, trained)
         if say:
             _trained(trained)
-        tested = await _ended(talk, await talk.ask("run_ml_evaluation_workflow", model=MODEL, data=NEW, wait_seconds=50))
+        tested = await _ended(
+            talk, await talk.ask("run_ml_evaluation_workflow", model=MODEL, data=NEW, wait_seconds=50)
+        )
         if say:
             _evaluated(tested)
         asked = [{name: value for name, value in row.items() if name != TARGET} for row in records]
@@ -131,7 +135,9 @@ def _trained(run: dict[str, Any]) -> None:
     model = run["model"]
     if model:
         aliases = f" ({', '.join(model['aliases'])})" if model["aliases"] else ""
-        click.echo(f"\nRegistered: {model['name']} version {model['version']}{aliases}, sha256 {model['sha256'][:12]}...")
+        click.echo(
+            f"\nRegistered: {model['name']} version {model['version']}{aliases}, sha256 {model['sha256'][:12]}..."
+        )
 
 
 def _ran(run: dict[str, Any]) -> None:

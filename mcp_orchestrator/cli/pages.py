@@ -49,9 +49,10 @@ def mlflow(session: Session, port: int | None, *, opened: bool) -> None:
         message = f"There is no {store} yet: nothing was tracked in this project. Train a model first."
         raise NotReady(message)
     chosen = port or (5000 if _free(5000) else _free(0))
-    with _server(store, chosen) as process:
+    log = store.parent / "logs" / "mlflow.log"
+    with _server(store, chosen, log) as process:
         address = f"http://{HOST}:{chosen}"
-        _await(process, address)
+        _await(process, address, log)
         click.echo(f"MLflow shows {store} at {address} (Ctrl-C ends it)")
         if opened:
             click.launch(address)
@@ -59,27 +60,30 @@ def mlflow(session: Session, port: int | None, *, opened: bool) -> None:
             process.wait()
     code = process.returncode
     if code not in {0, -signal.SIGTERM, -signal.SIGKILL}:
-        click.echo(f"MLflow's server ended with code {code}.", err=True)
+        click.echo(f"MLflow's server ended with code {code}; its log is {log}.", err=True)
         click.get_current_context().exit(Exit.FAILED)
 
 
 @contextmanager
-def _server(store: Path, port: int) -> Generator[subprocess.Popen[bytes]]:
+def _server(store: Path, port: int, log: Path) -> Generator[subprocess.Popen[bytes]]:
     """Run MLflow's server in a process group of its own, of which nothing is left afterwards."""
     from mcp_orchestrator.core.environment import QUIET
 
-    process = subprocess.Popen(  # noqa: S603 - the installed mlflow
-        [
-            *(sys.executable, "-m", "mlflow", "server"),
-            *("--backend-store-uri", f"sqlite:///{store}"),
-            *("--host", HOST, "--port", str(port), "--workers", "1"),
-        ],
-        env={**os.environ, **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        cwd=store.parent,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    log.parent.mkdir(exist_ok=True, mode=0o700)
+    with log.open("ab") as file:
+        process = subprocess.Popen(  # noqa: S603 - the installed mlflow
+            [
+                *(sys.executable, "-m", "mlflow", "server"),
+                *("--backend-store-uri", f"sqlite:///{store}"),
+                *("--host", HOST, "--port", str(port), "--workers", "1"),
+            ],
+            env={**os.environ, **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            cwd=store.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a termination ends the server like Ctrl-C
     try:
         yield process
@@ -97,7 +101,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(GRACE)
 
 
-def _await(process: subprocess.Popen[bytes], address: str) -> None:
+def _await(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     """Return when the page answers.
 
     Raises:
@@ -112,7 +116,7 @@ def _await(process: subprocess.Popen[bytes], address: str) -> None:
         with contextlib.suppress(URLError, ConnectionError, TimeoutError), urlopen(f"{address}/health", timeout=5):  # noqa: S310 - our own address
             return
         time.sleep(0.2)
-    message = f"MLflow's server did not come up at {address}; what it said stands above. Another --port may help."
+    message = f"MLflow's server did not come up at {address}; what it said is in {log}. Another --port may help."
     raise StateUnavailable(message)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +14,7 @@ from mcp_orchestrator.cli.screen import figure, heading, table
 if TYPE_CHECKING:
     from mcp_orchestrator.view import RunView
 
-__all__ = ["COLOURS", "estimates", "leaderboard", "report"]
+__all__ = ["COLOURS", "estimates", "leaderboard", "report", "save"]
 
 COLOURS = {
     "done": "green",
@@ -71,6 +73,13 @@ def leaderboard(entries: list[Mapping[str, Any]]) -> None:
     table(columns, [_cells(entry, columns) for entry in entries[:MOST]])
     if len(entries) > MOST:
         click.echo(f"and {len(entries) - MOST} more")
+
+
+def save(run: RunView, folder: Path) -> list[Path]:
+    """Copy the files of a run, its card and its plots, under their own names into a folder, and return where they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    artifacts: list[Mapping[str, Any]] = run.model_dump(mode="json").get("artifacts") or []
+    return [Path(shutil.copyfile(one["path"], folder / Path(one["name"]).name)) for one in artifacts if one.get("path")]
 
 
 def _cells(row: Mapping[str, Any], columns: list[str] | tuple[str, ...]) -> list[Any]:

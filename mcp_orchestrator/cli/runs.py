@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mcp_orchestrator.cli import completion
-from mcp_orchestrator.cli.report import COLOURS, report
-from mcp_orchestrator.cli.screen import document, table
+from mcp_orchestrator.cli.report import COLOURS, report, save
+from mcp_orchestrator.cli.screen import document, figure, note, table
 from mcp_orchestrator.cli.session import Printing, Session, session
 from mcp_orchestrator.cli.work import follow, leave, work
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cancel", "resume", "runs"]
 
+FOLDER = click.Path(file_okay=False, path_type=Path)
 STATES = ("queued", "running", "paused", "waiting", "succeeded", "degraded", "failed", "cancelled")
 
 
@@ -27,11 +29,19 @@ STATES = ("queued", "running", "paused", "waiting", "succeeded", "degraded", "fa
 @click.argument("run", metavar="[ID]", required=False, shell_complete=completion.runs)
 @click.option("--follow", "followed", is_flag=True, help="Wait for its end; Ctrl-C only stops looking.")
 @click.option("--events", is_flag=True, help="Show what happened in it, in order.")
+@click.option("--save", "folder", type=FOLDER, help="Copy its card and plots under their names into a folder.")
 @click.option("--status", type=click.Choice(STATES), multiple=True, help="Only runs in this state; may be given again.")
 @click.option("--most", type=click.IntRange(1, 1000), default=20, help="List so many; 20 by default.")
 @session
 def runs(
-    session: Session, run: str | None, status: tuple[str, ...], most: int, *, followed: bool, events: bool
+    session: Session,
+    run: str | None,
+    folder: Path | None,
+    status: tuple[str, ...],
+    most: int,
+    *,
+    followed: bool,
+    events: bool,
 ) -> None:
     """List the runs, newest first, or show one.
 
@@ -46,6 +56,8 @@ def runs(
         leave(session, session.run(lambda running: follow(running, run, quiet=session.json)))
     else:
         found = orchestrator.view(orchestrator.journal.run(run))
+        if folder is not None:
+            note(f"Saved {figure([one.name for one in save(found, folder)]) or 'nothing'} in {folder}.")
         document(found.model_dump(mode="json")) if session.json else report(found)
 
 

@@ -16,7 +16,10 @@ def write(known: Path, new: Path) -> None:
     """Write four fifths of the rows to ``known`` and every fifth row to ``new``, both with the diagnosis."""
     from mcp_orchestrator.methods.tables.builtin import builtin
 
-    rows = [{(TARGET if name == "target" else name): row[name] for name in row} for row in builtin("breast_cancer").to_pylist()]
+    rows = [
+        {(TARGET if name == "target" else name): row[name] for name in row}
+        for row in builtin("breast_cancer").to_pylist()
+    ]
     for path, part in (
         (known, [row for number, row in enumerate(rows, start=1) if number % NEW_EVERY]),
         (new, rows[NEW_EVERY - 1 :: NEW_EVERY]),

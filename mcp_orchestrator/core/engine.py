@@ -1,7 +1,8 @@
 """Runs: submitted, worked on, watched, cancelled, taken over after a crash.
 
-A workflow is an async function over a `Run`; a run is its rows in the journal. The engine of a process owns the runs that it works
-on; a run whose owner died is taken over by the next engine that starts, and continues after its last finished step.
+A workflow is an async function over a `Run`; a run is its rows in the journal. The engine of a process owns the runs
+that it works on; a run whose owner died is taken over by the next engine that starts, and continues after its last
+finished step.
 """
 
 from __future__ import annotations

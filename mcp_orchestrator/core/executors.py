@@ -1,8 +1,8 @@
 """Where a capability runs: in worker processes that can be killed, or, without that protection, in this process.
 
-An executor promises: `execute` returns the answer as plain JSON values or raises the capability's own error; when the caller is
-cancelled, it returns only after the work has stopped (workers) or was abandoned (in process); the death of a worker
-is `WorkerLost`, never silence.
+An executor promises: `execute` returns the answer as plain JSON values or raises the capability's own error; when the
+caller is cancelled, it returns only after the work has stopped (workers) or was abandoned (in process); the death of
+a worker is `WorkerLost`, never silence.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Task:
 class Executor(Protocol):
     """Runs tasks; see the module's promises."""
 
-    async def execute(self, task: Task, report: Report, *, timeout: float | None = None) -> Any:  # noqa: ANN401
+    async def execute(self, task: Task, report: Report, *, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109 - it kills
         """Run a task and return its answer as plain JSON values."""
         ...
 
@@ -191,11 +191,9 @@ class Workers:
         while True:
             message = await worker.receive()
             if message is None:
-                text = (
-                    f"The worker of {task['component']}.{task['capability']} ended before it answered (killed, out of memory, or "
-                    f"crashed); its log is {self._settings.home / 'logs' / ((task['run'] or 'calls') + '.log')}."
-                )
-                raise WorkerLost(text)
+                log = self._settings.home / "logs" / f"{task['run'] or 'calls'}.log"
+                text = f"The worker of {task['component']}.{task['capability']} ended before it answered"
+                raise WorkerLost(f"{text} (killed, out of memory, or crashed); its log is {log}.")
             if "message" not in message:
                 return message
             report(message["fraction"], message["message"])
@@ -237,7 +235,7 @@ class Workers:
             code = await to_thread.run_sync(process.wait)
             text = f"The process that starts workers ended (exit code {code}); it is started again on the next try."
             raise WorkerLost(text)
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
         return _Worker(json.loads(answer)["pid"], ours)
 
     def _ensure_zygote(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -252,7 +250,7 @@ class Workers:
         ours, theirs = socket.socketpair()
         with theirs:
             process = self._start("worker", theirs)
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
         return _Worker(process.pid, ours)
 
     def _start(self, module: str, theirs: socket.socket) -> subprocess.Popen[bytes]:
@@ -306,8 +304,8 @@ async def _end(worker: _Worker) -> None:
             process.kill()
     worker.connection.close()
     with anyio.move_on_after(5):
-        while any(_works(process) for process in family):
-            await anyio.sleep(0.005)  # the kernel tells nobody but the parent when a process is gone
+        while any(_works(one) for one in family):  # noqa: ASYNC110 - the kernel tells only the parent
+            await anyio.sleep(0.005)
 
 
 def _works(process: psutil.Process) -> bool:

@@ -1,7 +1,7 @@
 """Health of a component: its known answer, computed where the component runs; never a constant.
 
-Every component that has a known answer answers to the reserved capability name ``known_answer``, so that health goes the
-road of any other call: into a worker, with the same limits.
+Every component that has a known answer answers to the reserved capability name ``known_answer``, so that health goes
+the road of any other call: into a worker, with the same limits.
 """
 
 from __future__ import annotations

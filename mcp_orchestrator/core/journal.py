@@ -1,8 +1,8 @@
 """The truth about runs: what was asked, which steps have finished, and who is at work.
 
-A finished step is on the disk before the next one starts. A run belongs to the process that holds the lock on its owner's
-file; the kernel releases that lock when the process dies, however it dies, so no clock or heartbeat is needed to know that a
-run was cut off.
+A finished step is on the disk before the next one starts. A run belongs to the process that holds the lock on its
+owner's file; the kernel releases that lock when the process dies, however it dies, so no clock or heartbeat is needed
+to know that a run was cut off.
 """
 
 from __future__ import annotations
@@ -169,7 +169,8 @@ class Journal:
         run = f"{secrets.token_hex(16)}"
         with self.door.write() as db:
             db.execute(
-                "INSERT INTO run(id, workflow, spec, status, key, created) VALUES(?,?,?,?,?,?) ON CONFLICT(key) DO NOTHING",
+                "INSERT INTO run(id, workflow, spec, status, key, created) VALUES(?,?,?,?,?,?) "
+                "ON CONFLICT(key) DO NOTHING",
                 (run, workflow, json.dumps(spec), Status.QUEUED, key, now()),
             )
             row = db.execute("SELECT * FROM run WHERE id=? OR (key IS NOT NULL AND key=?)", (run, key)).fetchone()
@@ -186,7 +187,8 @@ class Journal:
         cut = row.cut + (row.status is Status.RUNNING)
         with self.door.write() as db:
             done = db.execute(
-                "UPDATE run SET owner=?, status=?, started=coalesce(started, ?), cut=? WHERE id=? AND status=? AND owner IS ?",
+                "UPDATE run SET owner=?, status=?, started=coalesce(started, ?), cut=? "
+                "WHERE id=? AND status=? AND owner IS ?",
                 (self.owner, Status.RUNNING, now(), cut, run, row.status, row.owner),
             )
             return done.rowcount == 1
@@ -204,8 +206,9 @@ class Journal:
         ended = now() if status.final else None
         with self.door.write() as db:
             done = db.execute(
-                "UPDATE run SET status=?, result=?, error=?, error_code=?, ended=?, owner=CASE WHEN ? THEN NULL ELSE owner END, "
-                "wish=CASE WHEN ? THEN NULL ELSE wish END, progress=CASE WHEN ? THEN 1 ELSE progress END WHERE id=? AND owner=?",
+                "UPDATE run SET status=?, result=?, error=?, error_code=?, ended=?, "
+                "owner=CASE WHEN ? THEN NULL ELSE owner END, wish=CASE WHEN ? THEN NULL ELSE wish END, "
+                "progress=CASE WHEN ? THEN 1 ELSE progress END WHERE id=? AND owner=?",
                 (
                     status,
                     None if result is None else json.dumps(result),
@@ -282,10 +285,9 @@ class Journal:
         """Return runs, the newest first, ``after`` the first so many."""
         wanted = list(status)
         marks = ",".join("?" * len(wanted))
-        where = [f"status IN ({marks})"] if wanted else []
-        where += ["workflow=?"] if workflow else []
-        text = f"SELECT * FROM run {'WHERE ' + ' AND '.join(where) if where else ''} ORDER BY created DESC, id LIMIT ? OFFSET ?"
-        values = [*wanted, *([workflow] if workflow else []), most, after]
+        where = f"WHERE (? OR status IN ({marks})) AND (? IS NULL OR workflow=?)"
+        text = f"SELECT * FROM run {where} ORDER BY created DESC, id LIMIT ? OFFSET ?"  # noqa: S608 - question marks
+        values = [not wanted, *wanted, workflow, workflow, most, after]
         return [_run(row) for row in self.door.read().execute(text, values)]
 
     # Steps -------------------------------------------------------------------------------------------------------
@@ -300,9 +302,11 @@ class Journal:
         with self.door.write() as db:
             row = db.execute(
                 "INSERT INTO step(run, name, position, component, capability, inputs, status, started) "
-                "VALUES(?,?,(SELECT count(*) FROM step WHERE run=?),?,?,?,'running',?) ON CONFLICT(run, name) DO UPDATE SET "
+                "VALUES(?,?,(SELECT count(*) FROM step WHERE run=?),?,?,?,'running',?) "
+                "ON CONFLICT(run, name) DO UPDATE SET "
                 "attempt=CASE WHEN status='running' AND inputs=excluded.inputs THEN attempt+1 ELSE 1 END, "
-                "status='running', component=excluded.component, capability=excluded.capability, inputs=excluded.inputs, "
+                "status='running', component=excluded.component, capability=excluded.capability, "
+                "inputs=excluded.inputs, "
                 "started=excluded.started, ended=NULL, result=NULL, reason='' RETURNING attempt",
                 (run, name, run, component, capability, inputs, now()),
             ).fetchone()

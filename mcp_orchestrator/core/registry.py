@@ -1,8 +1,9 @@
 """What can be invoked: our own components, found as files, and foreign code that was registered by name.
 
-Foreign code joins without being touched, by an entry point of the group ``mcp_orchestrator.components`` or by the setting
-``[components] name = "package.module"`` (its public typed functions) or ``"package.module:Class"`` (the public typed methods of
-an instance made without arguments). Nothing else can ever be invoked: a caller names a component, not an import path.
+Foreign code joins without being touched, by an entry point of the group ``mcp_orchestrator.components`` or by the
+setting ``[components] name = "package.module"`` (its public typed functions) or ``"package.module:Class"`` (the
+public typed methods of an instance made without arguments). Nothing else can ever be invoked: a caller names a
+component, not an import path.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from mcp_orchestrator.component import About, Capability, Check, Context
 from mcp_orchestrator.core.health import KNOWN_ANSWER, known
@@ -93,7 +94,7 @@ class Registry:
         raise UnknownName("component", name, found, then="List them with find_ml_components.")
 
     def find(self, query: str = "") -> list[Component]:
-        """Return the components whose name, family, summary or capabilities hold every word of ``query``, best first."""
+        """Return the components in whose name, family, summary or capabilities all words stand, best first."""
         words = query.lower().split()
 
         def score(one: Component) -> int:
@@ -133,13 +134,14 @@ def _house() -> Iterator[Component]:
         about = getattr(module, "ABOUT", None)
         if isinstance(about, About):
             family, _, name = info.name.removeprefix(f"{HOUSE}.").rpartition(".")
-            own = {key: value for key, value in vars(module).items() if isinstance(value, Capability)}
+            things = cast("dict[str, Any]", vars(module)).values()
+            own: list[Capability[..., Any]] = [one for one in things if isinstance(one, Capability)]
             yield Component(
                 name=name,
                 family=family,
                 about=about,
                 summary=_summary(module),
-                capabilities={one.name: one for one in own.values() if one.component == name},
+                capabilities={one.name: one for one in own if one.component == name},
                 known_answer=getattr(module, "known_answer", None),
                 source=info.name,
             )
@@ -155,7 +157,7 @@ def _wrap(name: str, target: str) -> Component:
         raise InvalidInput(f"components.{name}", f"{target!r} cannot be loaded: {error}") from error
     if attribute and not inspect.isclass(holder):
         raise InvalidInput(f"components.{name}", f"{target!r} is not a class; give a module or a class.")
-    functions = _methods(holder) if attribute else _functions(holder)
+    functions = _methods(holder) if attribute else _functions(module)
     capabilities = {key: Capability(function, component=name) for key, function in functions.items()}
     if not capabilities:
         raise InvalidInput(f"components.{name}", f"{target!r} has no public function with a type for each parameter.")

@@ -1,7 +1,7 @@
 """One run from the inside: what a workflow's function holds in its hand.
 
-The function reads as prose over steps. Each step is journaled; when the function runs again after a crash, finished steps answer
-from the journal and the one that was cut off runs again.
+The function reads as prose over steps. Each step is journaled; when the function runs again after a crash, finished
+steps answer from the journal and the one that was cut off runs again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Run:
         **kwargs: P.kwargs,
     ) -> R:
         """Do a required step and return its answer; its failure ends the run."""
-        assert not args, "steps take keyword arguments"
+        _named(args)
         try:
             return await self._do(name, capability, kwargs, policy or Policy())
         except OrchestratorError as error:
@@ -85,7 +85,7 @@ class Run:
         **kwargs: P.kwargs,
     ) -> R | None:
         """Do an optional step; when it fails, the run goes on without it and is marked as degraded."""
-        assert not args, "steps take keyword arguments"
+        _named(args)
         try:
             return await self._do(name, capability, kwargs, policy or Policy())
         except Cancelled:
@@ -119,7 +119,7 @@ class Run:
     async def _do(self, name: str, capability: Capability[..., Any], kwargs: dict[str, Any], policy: Policy) -> Any:  # noqa: ANN401
         if self._journal.run(self.id).wish == "pause":
             raise Run.Paused(self.id)
-        params = plain({key: value for key, value in kwargs.items()})
+        params = plain(dict(kwargs))
         digest = _digest(capability, params)
         known = self._known.get(name)
         if known is not None and known.status == "done" and known.inputs == digest:
@@ -175,6 +175,12 @@ class Run:
         done = (place + (fraction or 0.0)) / max(len(self._plan), 1)
         self._journal.progress(self.id, min(done, 0.999), f"{name}: {message}" if message else name)
         self._tell()
+
+
+def _named(args: tuple[object, ...]) -> None:
+    if args:
+        message = "a step takes its parameters by name"
+        raise TypeError(message)
 
 
 def _digest(capability: Capability[..., Any], params: dict[str, Any]) -> str:

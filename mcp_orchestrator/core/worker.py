@@ -12,8 +12,9 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def serve(connection: socket.socket, settings_json: str) -> None:
     for line in connection.makefile("rb"):
         task = json.loads(line)
         with _output_to(settings.home / "logs" / f"{task['run'] or 'calls'}.log"):
-            answer = perform(registry, settings, task, lambda message: _send(connection, message))
+            answer = perform(registry, settings, task, partial(_send, connection))
         _send(connection, answer)
 
 
@@ -88,7 +89,7 @@ def _send(connection: socket.socket, message: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _output_to(path: Path) -> Iterator[None]:
+def _output_to(path: Path) -> Generator[None]:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

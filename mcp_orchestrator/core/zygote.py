@@ -1,8 +1,8 @@
 """A process that imports the heavy libraries once and forks a worker in milliseconds.
 
-It never runs what it imports: forking is safe only before a library has started threads of its own. Over its control socket it
-takes one byte with a socket attached (the new worker's) and answers with the worker's process id. When its parent dies the
-socket closes and every worker is ended, group and all.
+It never runs what it imports: forking is safe only before a library has started threads of its own. Over its control
+socket it takes one byte with a socket attached (the new worker's) and answers with the worker's process id. When its
+parent dies the socket closes and every worker is ended, group and all.
 """
 
 from __future__ import annotations

@@ -78,9 +78,9 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Found:
-    """The outcome of a search: members with their weights, and how they did together, out of fold.
+    """The outcome of a search: members with their weights, and how they did together.
 
-    ``predictions`` and ``response`` cover the rows that ``covered`` marks.
+    ``out_of_fold`` holds predictions, decision values (one member only), and a mask of the rows that have them.
     """
 
     members: list[tuple[Candidate, float]]
@@ -90,9 +90,7 @@ class Found:
     choice: str
     ensemble: str
     notes: list[str]
-    predictions: np.ndarray | None = None
-    response: np.ndarray | None = None
-    covered: np.ndarray | None = None
+    out_of_fold: tuple[np.ndarray, np.ndarray | None, np.ndarray] | None = None
 
     @property
     def score(self) -> float:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mcp_orchestrator.methods.problem import Problem
 
-__all__ = ["Ensemble", "choose", "ranked"]
+__all__ = ["Ensemble", "choose", "out_of_fold", "ranked"]
 
 Ensemble = Literal["auto", "none", "greedy"]
 
@@ -51,6 +51,7 @@ def choose(
             choice = (
                 f"The linear model is within one standard error ({error:.3g}) of the best; the simpler one is taken."
             )
+    kept = all(set(folds) <= set(one.predictions) for one, _ in members)
     return Found(
         members=members,
         fold_scores=scores,
@@ -59,7 +60,7 @@ def choose(
         choice=choice,
         ensemble=said,
         notes=notes,
-        **_out_of_fold(problem, members, folds),
+        out_of_fold=out_of_fold(problem, members, folds) if kept else None,
     )
 
 
@@ -87,15 +88,15 @@ def _blend(
     return *alone, f"not kept: {figures} is not clearly better"
 
 
-def _out_of_fold(
-    problem: Problem, members: list[tuple[Candidate, float]], folds: list[int]
-) -> dict[str, np.ndarray | None]:
-    """Return the predictions of the winner for each row by models that did not see it."""
+def out_of_fold(
+    problem: Problem,
+    members: list[tuple[Candidate, float]],
+    folds: list[int],
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Return joint predictions for each row by models that did not see it, decision values, and which rows have them."""
     import numpy as np
 
     parts = [one for one, _ in members]
-    if not all(set(folds) <= set(one.predictions) for one in parts):
-        return {}
     rows = len(problem.target.y)
     covered = np.zeros(rows, dtype=bool)
     predictions = np.full((rows, *parts[0].predictions[folds[0]].shape[1:]), np.nan)
@@ -107,7 +108,7 @@ def _out_of_fold(
         predictions[test] = blended([one.predictions[fold] for one in parts], [weight for _, weight in members])
         if alone is not None and response is not None:
             response[test] = alone.responses[fold]
-    return {"predictions": predictions, "response": response, "covered": covered}
+    return predictions, response, covered
 
 
 def _unscored(candidates: list[Candidate], stopped_by: Stop, notes: list[str]) -> Found:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from mcp_orchestrator.errors import InvalidInput, reject_unknown
 from mcp_orchestrator.methods.estimators import Shape, tunable
 from mcp_orchestrator.methods.families import Encoding, Family, family_named
 from mcp_orchestrator.methods.features import FeatureSpec, infer_features, used
+from mcp_orchestrator.values import Value
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from mcp_orchestrator.methods.encoding import Encoder
 
-__all__ = ["FeatureSpec", "build", "estimator", "infer_features", "preprocessor", "voting"]
+__all__ = ["FeatureSpec", "Member", "Shape", "build", "estimator", "infer_features", "preprocessor", "voting"]
+
+
+class Member(Value):
+    """A pipeline of a model: the family of its estimator, the parameters, and its weight among the members."""
+
+    family: Annotated[str, Field(min_length=1, max_length=80, description="Family of estimators, or an alias.")]
+    params: Annotated[dict[str, Any], Field(description="Parameters of the estimator.")] = Field(
+        default_factory=dict[str, Any]
+    )
+    weight: Annotated[float, Field(gt=0, le=1, description="Share in the blend.")] = 1.0
+
 
 CELLS = 20_000_000
 """Numbers that the columns of texts may take in memory, which bounds their words."""

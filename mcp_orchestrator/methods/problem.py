@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mcp_orchestrator.errors import WorkerLost
 from mcp_orchestrator.methods.families import Encoding, Params, family_named
@@ -91,8 +91,10 @@ class Problem:
         model.fit(train, self.target.y[self.folds[task.fold].train])
         if not self.target.classes:
             return model.predict(test), None
-        response = model.decision_function(test) if hasattr(model, "decision_function") else None
-        return aligned(model.predict_proba(test), model.classes_, len(self.target.classes)), response
+        classes = len(self.target.classes)
+        decides = hasattr(model, "decision_function") and len(model.classes_) == classes
+        response = model.decision_function(test) if decides else None
+        return aligned(model.predict_proba(test), model.classes_, classes), response
 
     def _encoded(self, encoding: Encoding, fold: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the matrices of a fold; they are the same for all candidates of a kind, so this process keeps some."""
@@ -122,10 +124,3 @@ def aligned(probabilities: np.ndarray, known: np.ndarray, classes: int) -> np.nd
 def outcome_of(result: Outcome | WorkerLost) -> Outcome:
     """Return a result of a pool as an outcome; a process that was lost is a reason."""
     return result if isinstance(result, Outcome) else Outcome(float("nan"), None, None, 0.0, str(result))
-
-
-def named(params: Mapping[str, Any]) -> str:
-    """Return parameters as one short line."""
-    return ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
-    )

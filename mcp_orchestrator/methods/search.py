@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mcp_orchestrator.methods.callbacks import stale
 from mcp_orchestrator.methods.candidates import Candidate, Found, Stop
 from mcp_orchestrator.methods.choice import Ensemble, choose, ranked
 from mcp_orchestrator.methods.ensemble import mean_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-__all__ = ["BATCH", "SCREENED", "Limits", "Search", "stalled"]
+__all__ = ["BATCH", "SCREENED", "Limits", "Search"]
 
 BATCH = 4
 SCREENED = 8000
@@ -35,7 +36,7 @@ ATTRIBUTE = "outcome"
 LEAST, MOST, ALL = 0.5, 0.92, 0.97
 """Shares of the time: for trying candidates at least and at most, and with the finalists; the rest is for the blend."""
 
-Watch = Callable[[Candidate], bool]
+Watch = Callable[[Candidate], str]
 Tell = Callable[[float | None, str], None]
 Workers = Pool[tuple[int, int], Attempt, Outcome]
 
@@ -54,14 +55,6 @@ class Limits:
     seed: int = 0
 
 
-def stalled(values: Sequence[float], patience: int, *, greater_is_better: bool) -> bool:
-    """Whether the last ``patience`` values brought nothing better than those before."""
-    if len(values) <= patience:
-        return False
-    signed = [value if greater_is_better else -value for value in values]
-    return max(signed[-patience:]) <= max(signed[:-patience])
-
-
 class Search:
     """One search, or the continuation of one, on the trials of an Optuna study."""
 
@@ -72,14 +65,14 @@ class Search:
         study: Study,
         limits: Limits,
         *,
-        watch: Watch = lambda _: False,
+        watch: Watch = lambda _: "",
         report: Tell = lambda _fraction, _message: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Search among ``families``.
 
-        ``watch`` sees every finished candidate and may end the search by True; ``stop`` is asked whether somebody wants
-        it to end; ``report`` takes the progress.
+        ``watch`` sees every finished candidate and may end the search by giving a reason; ``stop`` is asked whether
+        somebody wants it to end; ``report`` takes the progress.
         """
         self.problem, self.study, self.limits = problem, study, limits
         self.screening = len(problem.target.y) > SCREENED and len(problem.folds) > 2
@@ -88,6 +81,7 @@ class Search:
             _restored(trial, self.screening) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
         ]
         self._watch, self._report, self._stop = watch, report, stop
+        self.notes: list[str] = []
         self._started = time.monotonic()
 
     def run(self) -> Found:
@@ -101,14 +95,13 @@ class Search:
             family, params = self.proposals.plan[0]
             unscored = Candidate(number=0, family=family, params=params, state="cut")
             return choose(self.problem, [unscored], "none", "none", [])
-        notes: list[str] = []
         with Pool(self.problem.attempt, self.limits.cpus, deadline=self._deadline(MOST)) as workers:
             stopped_by = self._explore(workers)
             workers.until(self._deadline(ALL))
             self._finish(workers)
         if self.screening:
-            notes.append(f"Above {SCREENED} rows every candidate is tried on one fold, and only the best on all.")
-        return choose(self.problem, self.candidates, self.limits.ensemble, stopped_by, notes)
+            self.notes.append(f"Above {SCREENED} rows every candidate is tried on one fold, and only the best on all.")
+        return choose(self.problem, self.candidates, self.limits.ensemble, stopped_by, self.notes)
 
     def _deadline(self, share: float, reserve: float = 0.0) -> float | None:
         seconds = self.limits.seconds
@@ -137,6 +130,7 @@ class Search:
             ended = [self._answer(one, candidate) for one, candidate in zip(batch, tried, strict=True)]
             self._drop_predictions()
             if any(ended):
+                self.notes.append(f"Stopped by a callback: {next(filter(None, ended))}.")
                 return "callback"
 
     def _room(self, asked: int) -> int:
@@ -157,7 +151,7 @@ class Search:
         if not patience or self.proposals.last is not None or len(self.candidates) < plan + patience:
             return False
         learned = [one.score for one in self.candidates if one.state in {"complete", "screened", "pruned"}]
-        return stalled(learned, patience, greater_is_better=self.problem.metric.greater_is_better)
+        return stale(learned, greater_is_better=self.problem.metric.greater_is_better) >= patience
 
     def _try(self, workers: Workers, tried: list[Candidate]) -> None:
         """Evaluate a batch; whether one is given up depends on its own first folds and on earlier batches only."""
@@ -199,13 +193,13 @@ class Search:
         known = list(incumbent.scores.values())
         return min(behind) > 0 and mean_of(behind) > max(known) - min(known)
 
-    def _answer(self, proposal: Proposal, candidate: Candidate) -> bool:
+    def _answer(self, proposal: Proposal, candidate: Candidate) -> str:
         """Tell the study what came out; a candidate that was cut stays open, for when the search is continued."""
         from optuna.trial import TrialState
 
         if candidate.state == "cut":
             self.candidates.append(candidate)
-            return False
+            return ""
         outcome = {
             "scores": [[fold, score] for fold, score in sorted(candidate.scores.items())],
             "seconds": round(candidate.seconds, 4),

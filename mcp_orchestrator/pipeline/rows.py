@@ -19,6 +19,7 @@ TARGET = "target"
 
 
 def folds_of(params: Mapping[str, Any] | None) -> int:
+    """Return the number of folds that ``validation_params`` asks for."""
     given = dict(params or {})
     folds = given.pop("cv_folds", 5)
     if given or not isinstance(folds, int) or not 2 <= folds <= 50:  # noqa: PLR2004
@@ -27,6 +28,7 @@ def folds_of(params: Mapping[str, Any] | None) -> int:
 
 
 def framed(X: Any, y: Any, specs: Sequence[FeatureSpec] | None) -> pd.DataFrame:  # noqa: ANN401
+    """Return rows and their target as one table."""
     import numpy as np
     import pandas as pd
 
@@ -47,7 +49,7 @@ def framed(X: Any, y: Any, specs: Sequence[FeatureSpec] | None) -> pd.DataFrame:
     return frame.assign(**{TARGET: truth})
 
 
-def parts_of(
+def parts_of(  # noqa: PLR0917 - one call site
     frame: pd.DataFrame,
     X_test: Any,  # noqa: ANN401
     y_test: Any,  # noqa: ANN401
@@ -56,6 +58,7 @@ def parts_of(
     test_size: float,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows to learn from and the rows locked away for the test."""
     from sklearn.model_selection import train_test_split
 
     if X_test is not None:
@@ -73,6 +76,7 @@ def parts_of(
 
 
 def truth_of(target: Target) -> Any:  # noqa: ANN401 - labels or values
+    """Return the target of the rows that have one: the classes themselves, or values."""
     import numpy as np
 
     return np.asarray(target.classes)[target.y] if target.classes else target.y

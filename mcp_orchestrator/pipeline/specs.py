@@ -17,7 +17,9 @@ class ModelSpec(Value):
     """Which estimator, with which settings."""
 
     algorithm: Annotated[str, Field(description="A family: linear, boosting, random_forest, ...")] = "boosting"
-    hyperparameters: Annotated[dict[str, Any], Field(description="Settings of the estimator.")] = {}
+    hyperparameters: Annotated[dict[str, Any], Field(description="Settings of the estimator.")] = Field(
+        default_factory=dict[str, Any],
+    )
     model_name: Annotated[str, Field(min_length=1, description="What the model is called.")] = "model"
     task: Annotated[Literal["classification", "regression"], Field(description="What is predicted.")] = "classification"
     seed: Annotated[int, Field(ge=0, description="Makes the estimator repeatable.")] = 42

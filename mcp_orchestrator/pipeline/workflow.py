@@ -43,7 +43,7 @@ def build_ml_pipeline(feature_specs: Sequence[FeatureSpec], model_spec: ModelSpe
     return _pipeline(feature_specs, spec, Shape(rows=USUAL_ROWS, classes=2 if spec.task == "classification" else 0))
 
 
-def run_ml_workflow(
+def run_ml_workflow(  # noqa: PLR0917 - the documented parameters
     feature_specs: Sequence[FeatureSpec] | None,
     model_spec: ModelSpec | None,
     X: Any,  # noqa: ANN401 - anything that makes a data frame
@@ -66,8 +66,8 @@ def run_ml_workflow(
         model_spec: Which estimator; gradient boosting when None.
         X: Rows of features: a data frame, or an array whose columns are named by ``feature_specs``.
         y: The target of each row.
-        validation_strategy: ``cross_validation`` over folds of the training part, ``train_test`` on one held-out part of it,
-            or ``none``.
+        validation_strategy: ``cross_validation`` over folds of the training part, ``train_test`` on one held-out
+            part of it, or ``none``.
         validation_params: ``{"cv_folds": 5}``.
         test_size: Share of rows locked away for the test, when ``X_test`` is not given.
         random_state: Makes the run repeatable.
@@ -79,9 +79,10 @@ def run_ml_workflow(
         feature_store_spec: Take the features from a Feast repository.
 
     Returns:
-        ``pipeline`` (fitted), ``cv_score`` and ``cv_std`` or ``val_score``, ``validation_strategy``, ``test_metrics`` with 95 %
-        intervals, ``test_accuracy`` (classification), ``test_predictions``, ``baseline``, ``tuning_summary``,
-        ``calibration_summary``, ``mlflow_run_id``, ``mlflow_experiment_id``, ``feature_store_enabled``, ``steps`` and ``degraded``.
+        ``pipeline`` (fitted), ``cv_score`` and ``cv_std`` or ``val_score``, ``validation_strategy``, ``test_metrics``
+        with 95 % intervals, ``test_accuracy`` (classification), ``test_predictions``, ``baseline``,
+        ``tuning_summary``, ``calibration_summary``, ``mlflow_run_id``, ``mlflow_experiment_id``,
+        ``feature_store_enabled``, ``steps`` and ``degraded``.
 
     Raises:
         InvalidInput: an argument is not acceptable.
@@ -95,10 +96,12 @@ def run_ml_workflow(
         raise InvalidInput("validation_strategy", f"{validation_strategy!r} is not known.", allowed=allowed)
     folds = folds_of(validation_params)
     if feature_store_spec is not None and feature_store_spec.enabled:
-        X, y = from_store(feature_store_spec, X)
-    if X is None or y is None:
+        given, truths = from_store(feature_store_spec, X)
+    else:
+        given, truths = X, y
+    if given is None or truths is None:
         raise InvalidInput("X", "and y are both needed where no feature store is configured.")
-    frame = framed(X, y, feature_specs)
+    frame = framed(given, truths, feature_specs)
     features = infer_features(frame, TARGET, feature_specs or ())
     train, test = parts_of(frame, X_test, y_test, feature_specs, spec, test_size, random_state)
     target = read_target(train, TARGET, spec.task)

@@ -133,7 +133,7 @@ class TrainingSpec(Part):
 
     @classmethod
     def of(cls, flat: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
-        """Join a few flat arguments (``metric``, ``seconds``, ``trials`` belong to the tuning) with the ``rest`` of a spec.
+        """Join flat arguments (``metric``, ``seconds`` and ``trials`` belong to the tuning) with the rest of a spec.
 
         Raises:
             InvalidInput: the same thing was given in both.

@@ -1,8 +1,8 @@
 """The one way to a SQLite file that several processes share.
 
-Writers take an advisory lock on a file beside the database before ``BEGIN IMMEDIATE``: SQLite before 3.51.3 can corrupt
-a write-ahead log under several writers and checkpointers, and without the lock eight writers starve each other. Readers are
-``query_only`` and never wait. A transaction is short and never spans an await.
+Writers take an advisory lock on a file beside the database before ``BEGIN IMMEDIATE``: SQLite before 3.51.3 can
+corrupt a write-ahead log under several writers and checkpointers, and without the lock eight writers starve each
+other. Readers are ``query_only`` and never wait. A transaction is short and never spans an await.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -61,8 +61,8 @@ class Door:
                 "CREATE TABLE IF NOT EXISTS migration("
                 "area TEXT, number INTEGER, at INTEGER, PRIMARY KEY(area, number)) STRICT",
             )
-            row = self._writer.execute("SELECT coalesce(max(number), 0) FROM migration WHERE area=?", (area,)).fetchone()
-            done = int(row[0])
+            last = "SELECT coalesce(max(number), 0) FROM migration WHERE area=?"
+            done = int(self._writer.execute(last, (area,)).fetchone()[0])
             if done > len(steps):
                 message = (
                     f"{self.path} has schema {done} of {area!r}, this version knows {len(steps)}. "
@@ -84,7 +84,7 @@ class Door:
                 self._writer.execute("COMMIT")
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> Generator[sqlite3.Connection]:
         """Hold the one write transaction; it is committed at the end, rolled back on any error."""
         with self._locked():
             self._writer.execute("BEGIN IMMEDIATE")
@@ -127,7 +127,7 @@ class Door:
         target.chmod(0o600)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Generator[None]:
         with self._mutex:
             handle = os.open(self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
             try:
