@@ -10,9 +10,21 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-__all__ = ["Artifact", "Column", "Data", "Dataset", "Estimate", "ModelRef", "Profile", "Records", "Trained", "Value"]
+__all__ = [
+    "Artifact",
+    "Cell",
+    "Column",
+    "Data",
+    "Dataset",
+    "Estimate",
+    "ModelRef",
+    "Profile",
+    "Records",
+    "Trained",
+    "Value",
+]
 
 INLINE_ROWS = 200
 DATASET = re.compile(r"dataset://(?P<name>[\w.-]{1,80})@(?P<digest>[0-9a-f]{64})")
@@ -20,6 +32,10 @@ DATASET = re.compile(r"dataset://(?P<name>[\w.-]{1,80})@(?P<digest>[0-9a-f]{64})
 Records = Annotated[
     list[dict[str, Any]],
     Field(max_length=INLINE_ROWS, description=f"Rows as objects, up to {INLINE_ROWS}."),
+]
+Cell = Annotated[
+    Any,
+    WithJsonSchema({"anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "null")]}),
 ]
 Data = Annotated[
     str | list[dict[str, Any]],
@@ -55,7 +71,7 @@ class Column(Value):
     dtype: str
     missing: int = 0
     distinct: int | None = None
-    sample: list[Any] = Field(default_factory=list)
+    sample: list[Cell] = Field(default_factory=list)
     minimum: float | None = None
     maximum: float | None = None
     mean: float | None = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_serializer
 
 from mcp_orchestrator.errors import InvalidInput
-from mcp_orchestrator.values import Dataset
+from mcp_orchestrator.values import Cell, Dataset
 from mcp_orchestrator.view import RunView, StepView
 
 __all__ = [
@@ -35,6 +35,8 @@ __all__ = [
 PAGE = 50
 TOP = 5
 BRIEF = {"name", "uri", "path"}
+KINDS = ("object", "array", "string", "number", "boolean", "null")
+Json = Annotated[Any, WithJsonSchema({"anyOf": [{"type": kind} for kind in KINDS]})]
 
 
 class Answer(BaseModel):
@@ -163,7 +165,7 @@ class Invoked(Answer):
 
     component: str
     capability: str
-    result: Any
+    result: Json
 
 
 class Component(Answer):
@@ -196,7 +198,7 @@ class Model(Answer):
     target: str
     estimator: str | None = None
     features: list[str] | None = None
-    classes: list[Any] | None = None
+    classes: list[Cell] | None = None
     metrics: dict[str, Figure]
     run: str | None = None
     created: str
@@ -215,7 +217,7 @@ class Predictions(Answer):
     model_config = ConfigDict(extra="allow")
 
     model: str
-    predictions: list[Any]
+    predictions: list[Cell]
     probabilities: list[dict[str, float | None]] | None = None
 
 
