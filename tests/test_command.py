@@ -166,7 +166,7 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(
 ) -> None:
     from mcp_orchestrator.core import registry
 
-    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _name: None)
     result = ask("invoke", "early_stopping", "brackets")
     assert result.exit_code == Exit.MISSING
     assert "pip install" in result.stderr
@@ -243,7 +243,9 @@ def test_the_example_that_a_description_shows_can_be_run_as_it_stands(project: P
     import shlex
 
     line = re.search(
-        r"^mcp-orchestrator (invoke early_stopping brackets .*)$", ask("components", "early_stopping").stdout, re.MULTILINE
+        r"^mcp-orchestrator (invoke early_stopping brackets .*)$",
+        ask("components", "early_stopping").stdout,
+        re.MULTILINE,
     )
     assert line
     assert answer(*shlex.split(line[1]))
@@ -280,7 +282,7 @@ def test_what_json_cannot_say_is_said_by_name(capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture
 def runs(project: Path) -> dict[str, str]:
-    """Runs as a server leaves them behind: one ended, one failed, one waiting, one cut off when its process was killed."""
+    """Runs as a server leaves them behind: ended, failed, waiting, and cut off when its process was killed."""
     journal = Journal(project / ".mcp-orchestrator")
     made = {name: journal.submit("train", {"number": name}).id for name in ("done", "failed", "waiting", "cut")}
     journal.enter()
@@ -385,7 +387,7 @@ def test_the_page_of_the_tracker_answers_and_ends_with_all_its_processes(project
         said = command.stdout.readline()
         address = re.search(r"http://127\.0\.0\.1:\d+", said)
         assert address, command.communicate()
-        with urllib.request.urlopen(f"{address[0]}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=20) as page:
+        with urllib.request.urlopen(f"{address[0]}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=20) as page:  # noqa: S310 - our own
             assert json.load(page)["experiment"]["name"] == "Default"
         family = psutil.Process(command.pid).children(recursive=True)
         assert family

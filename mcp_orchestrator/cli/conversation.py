@@ -1,4 +1,4 @@
-"""A conversation with the real server as any MCP client has it: the server is started as a subprocess and spoken to over stdio."""
+"""A conversation with the real server, as any MCP client has it: a subprocess, spoken to over stdio."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -43,8 +43,8 @@ class Conversation:
             click.echo(f"\n{click.style('->', fg='cyan')} {click.style(tool, bold=True)}({said})")
         with Bar(tool, quiet=self._quiet, lines=True) as bar:
 
-            async def show(progress: float, _total: float | None, message: str | None) -> None:
-                bar.report(progress, message or "")
+            async def show(progress: float, total: float | None, message: str | None) -> None:
+                bar.report(progress / (total or 1.0), message or "")
 
             result = await self.client.call_tool(tool, arguments, progress_callback=show)
         text = " ".join(part.text for part in result.content if isinstance(part, TextContent))
@@ -60,7 +60,7 @@ class Conversation:
 async def connected(folder: Path, *, quiet: bool) -> AsyncGenerator[Conversation]:
     """Start the server on a project folder and speak with it until the block ends, and the server with it.
 
-    What the server and its libraries would put elsewhere on the machine goes into the state home; its log lies beside it.
+    What its libraries would put elsewhere on the machine goes into the state home, and so does its log.
     """
     from mcp.client.client import Client
     from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -70,7 +70,7 @@ async def connected(folder: Path, *, quiet: bool) -> AsyncGenerator[Conversation
     server = StdioServerParameters(
         command=sys.executable,
         args=["-m", "mcp_orchestrator", "serve"],
-        env={**caches, "PYTHONPATH": os.pathsep.join(str(Path(one).absolute()) for one in sys.path if one)},
+        env={**caches, "PYTHONPATH": _path()},
         cwd=folder,
     )
     home.mkdir(exist_ok=True, mode=0o700)
@@ -79,6 +79,11 @@ async def connected(folder: Path, *, quiet: bool) -> AsyncGenerator[Conversation
             yield Conversation(client, quiet=quiet)
 
 
+def _path() -> str:
+    """Return where this process finds its modules, for a process that starts in another folder."""
+    return os.pathsep.join(str(Path(one).absolute()) for one in sys.path if one)
+
+
 def _short(value: object) -> str:
     """Return an argument as it would be typed; many records as their number."""
-    return f"[{len(value)} records]" if isinstance(value, list) else repr(value)
+    return f"[{len(cast('list[object]', value))} records]" if isinstance(value, list) else repr(value)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcp_orchestrator.cli.report import estimates, leaderboard
+from mcp_orchestrator.cli.report import estimates, leaderboard, save
 from mcp_orchestrator.cli.sample import TARGET
 from mcp_orchestrator.cli.screen import document, figure, heading, table
 from mcp_orchestrator.cli.session import Printing, Session, session
@@ -39,9 +39,9 @@ ASKED = 5
 def demo(session: Session, folder: Path, seconds: float) -> None:
     """Show the whole job on a real table, over MCP.
 
-    Writes the Wisconsin breast cancer table as CSV into a fresh folder (demo-output), starts the real server on it, and speaks to
-    it as an agent does: inspect, train, evaluate on patients that were not in training, predict, and once more after a
-    restart. Leaves nothing outside the folder.
+    Writes the Wisconsin breast cancer table as CSV into a fresh folder (demo-output), starts the real server on it, and
+    speaks to it as an agent does: inspect, train, evaluate on patients that were not in training, predict, and once
+    more after a restart. Leaves nothing outside the folder.
     """
     import anyio
 
@@ -163,14 +163,9 @@ def _predicted(answer: dict[str, Any], truth: list[str]) -> None:
 
 def _places(place: Path, artifacts: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Copy the files of the run under their own names to a folder for reading, and say where everything is."""
-    report = place / "report"
-    report.mkdir()
-    for one in artifacts:
-        if one.get("path"):
-            shutil.copyfile(one["path"], report / Path(one["name"]).name)
     home = place / ".mcp-orchestrator"
     return [
-        *((path.name, str(path)) for path in sorted(report.iterdir())),
+        *((path.name, str(path)) for path in save(artifacts, place / "report")),
         ("experiments (MLflow)", str(home / "mlflow.db")),
         ("runs and models", str(home / "orchestrator.db")),
         ("server's log", str(home / "server.log")),

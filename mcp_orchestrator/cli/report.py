@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +75,9 @@ def leaderboard(entries: list[Mapping[str, Any]]) -> None:
         click.echo(f"and {len(entries) - MOST} more")
 
 
-def save(run: RunView, folder: Path) -> list[Path]:
-    """Copy the files of a run, its card and its plots, under their own names into a folder, and return where they are."""
+def save(artifacts: Iterable[Mapping[str, Any]], folder: Path) -> list[Path]:
+    """Copy the files of a run under their own names into a folder, and return where they are."""
     folder.mkdir(parents=True, exist_ok=True)
-    artifacts: list[Mapping[str, Any]] = run.model_dump(mode="json").get("artifacts") or []
     return [Path(shutil.copyfile(one["path"], folder / Path(one["name"]).name)) for one in artifacts if one.get("path")]
 
 

@@ -56,9 +56,11 @@ def runs(
         leave(session, session.run(lambda running: follow(running, run, quiet=session.json)))
     else:
         found = orchestrator.view(orchestrator.journal.run(run))
+        facts = found.model_dump(mode="json")
+        document(facts) if session.json else report(found)
         if folder is not None:
-            note(f"Saved {figure([one.name for one in save(found, folder)]) or 'nothing'} in {folder}.")
-        document(found.model_dump(mode="json")) if session.json else report(found)
+            saved = save(facts.get("artifacts", []), folder)
+            note(f"Saved {figure([one.name for one in saved]) or 'nothing'} in {folder}.")
 
 
 @click.command(cls=Printing)

@@ -44,7 +44,7 @@ class Session:
     def run(self, work: Callable[[Orchestrator], Awaitable[T]], *, preload: bool = False) -> T:
         """Do ``work`` with an orchestrator at work; runs that other processes left behind are not touched.
 
-        With ``preload``, workers have the ML libraries from the start, which pays when there is more than a call or two.
+        With ``preload``, workers have the ML libraries from the start, which pays when there is more than one call.
         """
         import anyio
 
