@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -133,7 +135,10 @@ def _examined(session: Session, chosen: list[Component]) -> None:
         with Bar("known answers", quiet=session.json) as bar:
             return await examine(chosen, orchestrator.call, bar.report)
 
-    found = session.run(work, preload=len(chosen) > 1)
+    with tempfile.TemporaryDirectory(
+        prefix="mcp-orchestrator-"
+    ) as folder:  # what they compute is none of the project's
+        found = session.run(work, preload=len(chosen) > 1, home=Path(folder))
     if session.json:
         document(found)
     else:

@@ -57,8 +57,9 @@ def _moved(session: Session, name: str, promote: int | None) -> None:
     if session.json:
         document(found)
     else:
-        champion = session.orchestrator().versions.get(f"{name}@champion")
-        click.echo(f"{name}: version {champion.version} is the champion.")
+        click.echo(
+            f"{name}: version {found['version']} is the {found['alias']}, instead of {found['previous'] or 'none'}."
+        )
 
 
 def _listed(found: list[Version]) -> None:

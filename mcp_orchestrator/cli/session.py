@@ -32,16 +32,24 @@ class Session:
 
         return Settings.load(self.project)
 
-    def orchestrator(self, *, preload: bool = False) -> Orchestrator:
-        """Open the orchestrator of the project; nothing runs yet."""
+    def orchestrator(self, *, preload: bool = False, home: Path | None = None) -> Orchestrator:
+        """Open the orchestrator of the project, or of another ``home``; nothing runs yet."""
         from mcp_orchestrator import logs
         from mcp_orchestrator.app import Orchestrator
 
         settings = self.settings()
+        if home is not None:
+            settings = settings.model_copy(update={"home": home})
         logs.start(settings.log_level)
         return Orchestrator(settings=settings, preload=preload)
 
-    def run(self, work: Callable[[Orchestrator], Awaitable[T]], *, preload: bool = False) -> T:
+    def run(
+        self,
+        work: Callable[[Orchestrator], Awaitable[T]],
+        *,
+        preload: bool = False,
+        home: Path | None = None,
+    ) -> T:
         """Do ``work`` with an orchestrator at work; runs that other processes left behind are not touched.
 
         With ``preload``, workers have the ML libraries from the start, which pays when there is more than one call.
@@ -49,7 +57,7 @@ class Session:
         import anyio
 
         async def main() -> T:
-            async with self.orchestrator(preload=preload).running(recover=False) as orchestrator:
+            async with self.orchestrator(preload=preload, home=home).running(recover=False) as orchestrator:
                 return await work(orchestrator)
 
         return anyio.run(main)
