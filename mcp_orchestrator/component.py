@@ -57,6 +57,10 @@ class Artifacts(Protocol):
         """
         ...
 
+    def apart(self, folder: Path) -> Artifacts:
+        """Return a store of the same kind in another folder."""
+        ...
+
 
 class Report(Protocol):
     """Receives the progress of a running capability."""

@@ -80,6 +80,10 @@ class ArtifactStore:
             raise Tampered(message)
         return place
 
+    def apart(self, folder: Path) -> ArtifactStore:
+        """Return a store in another folder."""
+        return ArtifactStore(folder)
+
     def _place(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256
 

@@ -4,20 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_orchestrator.component import Context
+from mcp_orchestrator.errors import MissingLibrary, OrchestratorError
 from mcp_orchestrator.methods.manifests import MODEL, REFERENCE, Manifest, content, read
 from mcp_orchestrator.methods.persistence import allowed_in
-from mcp_orchestrator.tracking.registrations import Contents
+from mcp_orchestrator.tracking.experiments import Tracker
+from mcp_orchestrator.tracking.registrations import Contents, project
+from mcp_orchestrator.tracking.versions import Versions
+from mcp_orchestrator.values import Value
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["contents_of"]
+__all__ = ["Shown", "contents_of", "show"]
 
 KINDS = {"numeric": "double", "boolean": "boolean", "date": "datetime"}
 OUR_PACKAGE, DISTRIBUTION = "mcp_orchestrator.", "mcp-ml-orchestrator"
+
+
+class Shown(Value):
+    """Whether MLflow shows something; it only mirrors our own records, so its failure changes nothing there."""
+
+    status: Literal["done", "failed", "skipped"]
+    reason: str = ""
+
+
+def show(ctx: Context, versions: Versions, name: str) -> Shown:
+    """Bring MLflow's registry up to date with ours; what goes wrong is told, with the reason."""
+    if find_spec("mlflow") is None:
+        return Shown(status="skipped", reason=str(MissingLibrary("MLflow's registry", "mlflow", None)))
+    try:
+        with Tracker(ctx.settings.home, name) as tracker:
+            project(tracker, versions, name, lambda version: contents_of(ctx, version.sha256))
+    except (OrchestratorError, OSError) as error:
+        return Shown(status="failed", reason=str(error))
+    return Shown(status="done")
 
 
 def contents_of(ctx: Context, sha256: str, params: Mapping[str, Any] | None = None) -> Contents:

@@ -7,6 +7,7 @@ never the fluent functions with their process-wide state, and nothing is logged 
 from __future__ import annotations
 
 import re
+import sqlite3
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -49,21 +50,17 @@ class Tracker:
     """Writes runs into MLflow's database of a state home."""
 
     def __init__(self, home: Path, experiment: str = EXPERIMENT) -> None:
-        """Open, or make, the database and the experiment.
+        """Open, or make, the database; the experiment is made when something is written to it.
 
         Raises:
             StateUnavailable: the database cannot be used.
 
         """
         self.home = home
+        self._name = experiment
+        self._experiment = ""
         with self.writing():
             self.client = client_of(home)
-            found = self.client.get_experiment_by_name(experiment)
-            self.experiment: str = (
-                found.experiment_id
-                if found is not None
-                else self.client.create_experiment(experiment, artifact_location=artifacts_of(home))
-            )
 
     def __enter__(self) -> Self:
         """Use the tracker for the length of a block."""
@@ -78,6 +75,24 @@ class Tracker:
         self.client._tracking_client.store.engine.dispose()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self.client._get_registry_client().store.engine.dispose()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
+    @property
+    def experiment(self) -> str:
+        """MLflow's id of the experiment.
+
+        Raises:
+            StateUnavailable: MLflow could not make it.
+
+        """
+        if not self._experiment:
+            with self.writing():
+                found = self.client.get_experiment_by_name(self._name)
+                self._experiment = str(
+                    self.client.create_experiment(self._name, artifact_location=artifacts_of(self.home))
+                    if found is None
+                    else found.experiment_id
+                )
+        return self._experiment
+
     @contextmanager
     def writing(self) -> Generator[None]:
         """Take the turn as the one writer.
@@ -87,11 +102,12 @@ class Tracker:
 
         """
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             with locked(self.home):
                 yield
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
             raise StateUnavailable(f"MLflow could not record it: {error}") from error
 
     def start(

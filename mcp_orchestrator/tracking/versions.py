@@ -17,32 +17,13 @@ from pydantic import Field, TypeAdapter
 from mcp_orchestrator.errors import NotReady, UnknownName
 from mcp_orchestrator.tracking.aliases import Change, holder, holders, move
 from mcp_orchestrator.tracking.names import DIGEST, check_alias, check_name, parse
+from mcp_orchestrator.tracking.schema import SCHEMA
 from mcp_orchestrator.values import Estimate, Trained
 from orchestrator_memory.door import Door, now
 
 __all__ = ["CHAMPION", "Change", "Version", "Versions"]
 
 CHAMPION, CHALLENGER, PRODUCTION = "champion", "challenger", "production"
-
-SCHEMA = (
-    """
-    CREATE TABLE model_version(
-      name TEXT NOT NULL, number INTEGER NOT NULL, sha256 TEXT NOT NULL, run TEXT NOT NULL, trained TEXT NOT NULL,
-      metrics TEXT NOT NULL, mlflow TEXT NOT NULL DEFAULT '{}', created INTEGER NOT NULL,
-      PRIMARY KEY(name, number), UNIQUE(name, sha256, run)
-    ) STRICT;
-    CREATE INDEX model_version_sha256 ON model_version(sha256);
-    CREATE TABLE model_alias(
-      name TEXT NOT NULL, alias TEXT NOT NULL, number INTEGER, generation INTEGER NOT NULL,
-      PRIMARY KEY(name, alias), FOREIGN KEY(name, number) REFERENCES model_version(name, number)
-    ) STRICT;
-    CREATE TABLE model_alias_change(
-      seq INTEGER PRIMARY KEY, name TEXT NOT NULL, alias TEXT NOT NULL, action TEXT NOT NULL, previous INTEGER,
-      number INTEGER, generation INTEGER NOT NULL, by TEXT NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX model_alias_change_alias ON model_alias_change(name, alias, seq)
-    """,
-)
 
 _METRICS = TypeAdapter(dict[str, Estimate])
 

@@ -1,0 +1,298 @@
+"""Registered models: versions, aliases that move and roll back with their history, and integrity of every byte."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from operator import ne
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mcp_orchestrator.component import About, Check, Context, capability
+from mcp_orchestrator.errors import NotReady
+from mcp_orchestrator.methods.exports import Shown, show
+from mcp_orchestrator.methods.iris import iris_model
+from mcp_orchestrator.methods.manifests import MODEL, FileState, describe, inspect, read
+from mcp_orchestrator.tracking.aliases import Change
+from mcp_orchestrator.tracking.versions import CHAMPION, Version, Versions
+from mcp_orchestrator.values import Estimate, ModelRef, Value
+
+ABOUT = About(tier=1, libraries=("mlflow", "skops", "sklearn"))
+
+Name = Annotated[str, Field(min_length=1, max_length=80, description="Name of the model.")]
+Number = Annotated[int, Field(ge=1, le=10**9, description="Number of the version.")]
+Alias = Annotated[str, Field(min_length=1, max_length=40, description="champion, challenger, production, or your own.")]
+Why = Annotated[str, Field(max_length=500, description="The reason, kept in the history.")]
+InsteadOf = Annotated[
+    int | None,
+    Field(ge=1, le=10**9, description="Refuse unless this version holds the alias now: nobody moved it meanwhile."),
+]
+MlflowId = Annotated[str | None, Field(max_length=80, description="Where MLflow shows it already.")]
+
+
+class Registered(Version):
+    """A registered version."""
+
+    shown: Shown
+
+
+class Moved(Value):
+    """A move of an alias."""
+
+    name: str
+    alias: str
+    previous: int | None
+    version: int | None
+    by: str
+    why: str
+    at: int
+    shown: Shown
+
+
+class Verified(Value):
+    """Whether every file of a version still has its recorded digest."""
+
+    name: str
+    version: int
+    uri: str
+    intact: bool
+    differing: list[str]
+    files: list[FileState]
+
+
+class Changes(Value):
+    """Moves of the aliases of a model, the oldest first."""
+
+    changes: list[Change]
+
+
+class Found(Value):
+    """Registered versions, the newest first."""
+
+    versions: list[Version]
+
+
+def _two_versions(name: str) -> Any:  # noqa: ANN401 - a hook of the examples
+    """Return a hook that registers two versions of ``name`` and makes the second follow the first as champion."""
+
+    def prepare(ctx: Context) -> None:
+        with Versions(ctx.settings.home) as versions:
+            for strength in (1.0, 0.1):
+                versions.register(name, iris_model(ctx, strength)[0])
+            if versions.generation(name, CHAMPION) == 0:
+                versions.promote(name, 1, why="the first")
+            if name == "example-rollback" and versions.get(name).version == 1:
+                versions.promote(name, 2, why="the second")
+
+    return prepare
+
+
+@capability(
+    example={
+        "model": "example@1",
+        "name": "example-copy",
+        "metrics": {"accuracy": {"value": 0.9, "low": 0.8, "high": 1}},
+    },
+    contrast={"model": "example@2"},
+    before=_two_versions("example"),
+)
+def register(
+    ctx: Context,
+    model: ModelRef,
+    name: Name,
+    metrics: Annotated[dict[str, Estimate], Field(max_length=100, description="Metrics with their intervals.")] = {},  # noqa: B006 - read only
+    *,
+    mlflow_run: MlflowId = None,
+    mlflow_model: MlflowId = None,
+) -> Registered:
+    """Register a trained model as the next version of a name; the same model of the same run is registered once."""
+    trained = describe(ctx, model)
+    with Versions(ctx.settings.home) as versions:
+        made = versions.register(name, trained, metrics=metrics, run=ctx.run)
+        ids = {key: value for key, value in (("run", mlflow_run), ("model", mlflow_model)) if value}
+        if ids:
+            versions.record(name, made.version, ids)
+        shown = show(ctx, versions, name)
+        return Registered(**versions.get(f"{name}@{made.version}").model_dump(), shown=shown)
+
+
+@capability(
+    example={"name": "example-promote", "version": 2, "why": "better on the test part"},
+    contrast={"version": 1},
+    before=_two_versions("example-promote"),
+)
+def promote(ctx: Context, name: Name, version: Number, why: Why = "", *, instead_of: InsteadOf = None) -> Moved:
+    """Make a version the champion, which the bare name then means; the former one is kept for a rollback."""
+    with Versions(ctx.settings.home) as versions:
+        if versions.get(f"{name}@{version}").version == _holder(versions, name, CHAMPION):
+            return _moved(ctx, versions, versions.history(name, CHAMPION)[-1])
+        expected = _expected(versions, name, CHAMPION, instead_of)
+        return _moved(ctx, versions, versions.promote(name, version, expected=expected, by=_who(ctx), why=why))
+
+
+@capability(
+    example={"name": "example-rollback", "why": "it errs on new data"},
+    contrast={"why": "another reason"},
+    before=_two_versions("example-rollback"),
+)
+def rollback(
+    ctx: Context, name: Name, alias: Alias = CHAMPION, why: Why = "", *, instead_of: InsteadOf = None
+) -> Moved:
+    """Give an alias back to the version that held it before; called again, to the one before that."""
+    with Versions(ctx.settings.home) as versions:
+        expected = _expected(versions, name, alias, instead_of)
+        return _moved(ctx, versions, versions.rollback(name, alias, expected=expected, by=_who(ctx), why=why))
+
+
+@capability(
+    example={"name": "example-alias", "alias": "challenger", "version": 2},
+    contrast={"version": None},
+    before=_two_versions("example-alias"),
+)
+def alias(
+    ctx: Context,
+    name: Name,
+    alias: Alias,
+    version: Annotated[
+        int | None, Field(ge=1, le=10**9, description="Number of the version; null takes the alias away.")
+    ],
+    why: Why = "",
+    *,
+    instead_of: InsteadOf = None,
+) -> Moved:
+    """Point an alias at a version, or take it away."""
+    with Versions(ctx.settings.home) as versions:
+        if version is not None and version == _holder(versions, name, alias):
+            return _moved(ctx, versions, versions.history(name, alias)[-1])
+        how: dict[str, Any] = {"expected": _expected(versions, name, alias, instead_of), "by": _who(ctx), "why": why}
+        if version is None:
+            return _moved(ctx, versions, versions.remove_alias(name, alias, **how))
+        return _moved(ctx, versions, versions.set_alias(name, alias, version, **how))
+
+
+@capability(
+    example={"name": "example", "alias": "champion"},
+    contrast={"alias": "2"},
+    before=_two_versions("example"),
+)
+def verify(
+    ctx: Context,
+    name: Name,
+    alias: Annotated[
+        str, Field(min_length=1, max_length=40, description="An alias, or the number of a version.")
+    ] = CHAMPION,
+) -> Verified:
+    """Compute the digests of all files of a version again and say which of them still is what was recorded."""
+    with Versions(ctx.settings.home) as versions:
+        version = versions.get(f"{name}@{alias}")
+    files = inspect(ctx, version.sha256)
+    differing = [file.name for file in files if file.state != "intact"]
+    return Verified(
+        name=name, version=version.version, uri=version.uri, intact=not differing, differing=differing, files=files
+    )
+
+
+@capability(
+    example={"name": "example"},
+    contrast={"alias": "challenger"},
+    before=_two_versions("example"),
+)
+def history(
+    ctx: Context,
+    name: Name,
+    alias: Annotated[str | None, Field(max_length=40, description="One alias; all when left out.")] = None,
+) -> Changes:
+    """Tell who moved which alias, when, from which version to which, and why."""
+    with Versions(ctx.settings.home) as versions:
+        return Changes(changes=versions.history(name, alias))
+
+
+@capability(
+    example={"query": "example champion"},
+    contrast={"query": "nothing is called so"},
+    before=_two_versions("example"),
+)
+def find(
+    ctx: Context,
+    query: Annotated[str, Field(max_length=200, description="Words in name, target, task, estimator or alias.")] = "",
+    name: Annotated[str | None, Field(max_length=80, description="One model; all when left out.")] = None,
+) -> Found:
+    """List the registered versions that have all words of the query, the newest first."""
+    words = query.lower().split()
+    with Versions(ctx.settings.home) as versions:
+        texts = [
+            (one, " ".join((one.name, one.target, one.task, one.estimator, *one.aliases)).lower())
+            for one in versions.list(name)
+        ]
+    return Found(versions=[one for one, text in texts if all(word in text for word in words)])
+
+
+def known_answer(ctx: Context) -> Iterator[Check]:
+    """A rollback must give back the same predictions, and one changed bit be found; in a home of its own."""
+    ctx.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=ctx.settings.home, prefix=".registry-") as folder:
+        home = Path(folder)
+        settings = ctx.settings.model_copy(update={"home": home})
+        yield from _rehearse(replace(ctx, settings=settings, artifacts=ctx.artifacts.apart(home / "artifacts")))
+
+
+def _rehearse(ctx: Context) -> Iterator[Check]:
+    from mcp_orchestrator.methods.models import load
+
+    with Versions(ctx.settings.home) as versions:
+        rows: Any = None
+        for strength in (1.0, 0.0001):
+            trained, rows = iris_model(ctx, strength)
+            versions.register("flowers", trained)
+        versions.promote("flowers", 1)
+        first = load(ctx, "flowers").predict(rows).tolist()
+        versions.promote("flowers", 2)
+        second = load(ctx, "flowers").predict(rows).tolist()
+        versions.rollback("flowers")
+        back = versions.get("flowers")
+        again = load(ctx, "flowers").predict(rows).tolist()
+        yield Check("version after the rollback", back.version, 1)
+        yield Check("predictions that the rollback did not give back", sum(map(ne, first, again)), 0)
+        yield Check("the second version predicts otherwise", first != second, expected=True)
+        yield Check("files that differ before", _differing(ctx, back.sha256), [])
+        place = ctx.artifacts.path(read(ctx, back.sha256).files[MODEL])
+        changed = bytearray(place.read_bytes())
+        changed[len(changed) // 2] ^= 1
+        place.write_bytes(changed)
+        yield Check("files that differ after one bit was changed", _differing(ctx, back.sha256), [MODEL])
+
+
+def _differing(ctx: Context, sha256: str) -> list[str]:
+    return [file.name for file in inspect(ctx, sha256) if file.state != "intact"]
+
+
+def _moved(ctx: Context, versions: Versions, change: Change) -> Moved:
+    told = change.model_dump(exclude={"action", "generation"})
+    return Moved(**told, shown=show(ctx, versions, change.name))
+
+
+def _holder(versions: Versions, name: str, alias: str) -> int | None:
+    return next((one.version for one in versions.list(name) if alias in one.aliases), None)
+
+
+def _expected(versions: Versions, name: str, alias: str, instead_of: int | None) -> int | None:
+    """Return the generation that a move must find, when it is asked to replace a certain version.
+
+    Raises:
+        NotReady: another version holds the alias.
+
+    """
+    if instead_of is None:
+        return None
+    generation, holder = versions.generation(name, alias), _holder(versions, name, alias)
+    if holder != instead_of:
+        now = f"version {holder} does" if holder else "no version does"
+        raise NotReady(f"Version {instead_of} of {name!r} is not {alias!r} any more: {now}. Nothing was changed.")
+    return generation
+
+
+def _who(ctx: Context) -> str:
+    return f"run {ctx.run}" if ctx.run else "a call"
