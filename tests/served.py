@@ -12,7 +12,8 @@ from typing import Any, Literal, cast
 
 import anyio
 import psutil
-from mcp import Client
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel
 
@@ -26,11 +27,25 @@ from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.values import Estimate
 from mcp_orchestrator.workflows.spec import TrainingSpec
 
-__all__ = ["ROWS", "TOYS", "Era", "Served", "burning", "environment", "facts", "gone", "served", "text"]
+__all__ = [
+    "ROWS",
+    "SERVE",
+    "TOYS",
+    "Era",
+    "Served",
+    "burning",
+    "environment",
+    "facts",
+    "gone",
+    "over_stdio",
+    "served",
+    "text",
+]
 
 TOYS = {"toys": "toys", "odd": "oddities"}
 ROWS: list[dict[str, Any]] = [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]
 Era = Literal["auto", "legacy"]
+SERVE = ["-m", "mcp_orchestrator", "serve"]
 
 
 class Summary(BaseModel):
@@ -110,6 +125,15 @@ def training(go: anyio.Event) -> Workflow:
     return Workflow("train", TrainingSpec, train, ("begin", "tune"))
 
 
+@asynccontextmanager
+async def over_stdio(project: Path, era: Era = "auto") -> AsyncGenerator[Client]:
+    """Start a server as a client does, and speak to it."""
+    with (project / "stderr").open("a") as errors:
+        server = StdioServerParameters(command=sys.executable, args=SERVE, cwd=project, env=environment())
+        async with Client(stdio_client(server, errlog=errors), mode=era) as client:
+            yield client
+
+
 def environment() -> dict[str, str]:
     """Return an environment in which another process finds what this one does."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
@@ -119,7 +143,7 @@ async def burning(folder: Path) -> list[psutil.Process]:
     """Wait until `toys.burn` burns, and return its processes."""
     marks = folder / "burning"
     with anyio.fail_after(30):
-        while not marks.exists() or len(marks.read_text().split()) < 2:  # noqa: ASYNC110 - another process writes it
+        while not marks.exists() or len(marks.read_text().split()) < 2:
             await anyio.sleep(0.01)
     return [psutil.Process(int(pid)) for pid in marks.read_text().split()]
 
@@ -135,5 +159,5 @@ def working(process: psutil.Process) -> bool:
 async def gone(processes: list[psutil.Process]) -> None:
     """Wait until processes are gone; fail when one still works after two seconds."""
     with anyio.fail_after(2):
-        while any(map(working, processes)):  # noqa: ASYNC110 - the kernel tells nobody but the parent
+        while any(map(working, processes)):
             await anyio.sleep(0.01)

@@ -14,15 +14,13 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 from anyio import to_thread
-from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
+from mcp import Client
 from mcp.shared.exceptions import MCPDeprecationWarning
-from served import Era, burning, environment, facts, gone, text
+from served import SERVE, Era, burning, environment, facts, gone, over_stdio, text
 
 from mcp_orchestrator.server.tools import published
 
 pytestmark = pytest.mark.anyio
-SERVE = ["-m", "mcp_orchestrator", "serve"]
 ENDS: list[tuple[Literal["stdio", "http"], Era]] = [
     ("stdio", "auto"),
     ("stdio", "legacy"),
@@ -40,14 +38,6 @@ def anyio_backend() -> str:
 def project(tmp_path: Path) -> Path:
     (tmp_path / "orchestrator.toml").write_text('workers = 2\n[components]\ntoys = "toys"\n')
     return tmp_path
-
-
-@asynccontextmanager
-async def over_stdio(project: Path, era: Era = "auto") -> AsyncGenerator[Client]:
-    with (project / "stderr").open("a") as errors:
-        server = StdioServerParameters(command=sys.executable, args=SERVE, cwd=project, env=environment())
-        async with Client(stdio_client(server, errlog=errors), mode=era) as client:
-            yield client
 
 
 @asynccontextmanager

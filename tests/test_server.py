@@ -271,6 +271,22 @@ async def test_models_are_found_by_name_and_by_words(settings: Settings) -> None
         assert history[0]["features"] == ["age"]
 
 
+async def test_of_a_wide_table_the_target_and_the_first_columns_are_shown(settings: Settings) -> None:
+    names = [f"c{number}" for number in range(99)]
+    (settings.project / "wide.csv").write_text(
+        "\n".join(",".join(row) for row in [names, *[list("1234567890" * 9 + "123456789")] * 3])
+    )
+    async with served(settings) as server:
+        seen = await server.call("inspect_dataset", data="wide.csv", target="c98")
+        assert [one["name"] for one in seen["profile"]["columns"]] == [*names[:60], "c98"]
+        assert (seen["columns"], seen["columns_left_out"]) == (99, 38)
+        params = {"data": seen["uri"]}
+        whole = await server.call(
+            "invoke_ml_component", component="training_data_loader", capability="profile", params=params
+        )
+        assert [one["name"] for one in whole["result"]["columns"]] == names
+
+
 # Runs ----------------------------------------------------------------------------------------------------------------
 
 

@@ -79,10 +79,9 @@ class State(Answer):
 
 
 class Inspection(Dataset, Answer):
-    """A table that was looked at, and frozen under the reference ``uri``."""
+    """A table that was looked at, and frozen under the reference ``uri``; of a wide one, not all columns are shown."""
 
-    model_config = ConfigDict(extra="ignore")
-
+    columns_left_out: int | None = None
     next: list[str]
 
 

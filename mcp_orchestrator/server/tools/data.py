@@ -12,6 +12,8 @@ from mcp_orchestrator.values import Data
 
 __all__ = ["inspect_dataset"]
 
+MOST = 60
+
 
 async def inspect_dataset(
     ctx: Session,
@@ -25,6 +27,17 @@ async def inspect_dataset(
     params: dict[str, Any] = {"source": data, **({"target": target} if target else {})}
     call = orchestrator(ctx).call
     seen = await watched(ctx, lambda watch: call("training_data_loader", "load", params, watch=watch))
+    return _shown(seen, target)
+
+
+def _shown(seen: dict[str, Any], target: str | None) -> Inspection:
+    uri, columns = seen["uri"], seen["profile"]["columns"]
     column = target or seen["profile"].get("likely_target") or "..."
-    train = f'run_ml_training_workflow(data="{seen["uri"]}", target="{column}") trains on exactly this table'
-    return Inspection(**seen, next=[train])
+    then = [f'run_ml_training_workflow(data="{uri}", target="{column}") trains on exactly this table']
+    most = [one for place, one in enumerate(columns) if place < MOST or one["name"] == column]
+    left_out = len(columns) - len(most)
+    if left_out:
+        call = f'component="training_data_loader", capability="profile", params={{"data": "{uri}"}}'
+        then.append(f"invoke_ml_component({call}) tells of all {len(columns)} columns")
+    profile = {**seen["profile"], "columns": most}
+    return Inspection.model_validate({**seen, "profile": profile, "columns_left_out": left_out or None, "next": then})
