@@ -251,6 +251,7 @@ def test_the_example_that_a_description_shows_can_be_run_as_it_stands(project: P
     assert answer(*shlex.split(line[1]))
 
 
+@pytest.mark.requirement("registry.versions", "invoke.timed")
 @pytest.mark.requirement("cli.components")
 def test_health_is_the_known_answer_computed_in_a_worker(project: Path) -> None:
     [found] = answer("components", "early_stopping", "--health")
@@ -313,6 +314,7 @@ def test_runs_are_listed_and_one_whose_process_died_does_not_count_as_running(ru
     assert runs["done"] in ask("runs").stdout
 
 
+@pytest.mark.requirement("events.durable", "events.lifecycle")
 def test_a_run_is_shown_by_the_beginning_of_its_id_with_its_steps_metrics_and_events(runs: dict[str, str]) -> None:
     short = runs["done"][:8]
     assert answer("runs", short)["steps"][0]["name"] == "load"

@@ -74,6 +74,7 @@ def test_a_component_says_what_it_is(component: Component) -> None:
     assert all(REGISTRY.get(alias) is component for alias in component.about.aliases)
 
 
+@pytest.mark.requirement("component.*", "registry.health")
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_a_component_gives_its_known_answer(shared: Context, component: Component) -> None:
     assert component.known_answer is not None
@@ -101,6 +102,7 @@ def test_a_capability_describes_itself_and_bounds_its_parameters(
                 assert bounds & set(variant), f"{name} is not bounded"
 
 
+@pytest.mark.requirement("invoke.real")
 @pytest.mark.parametrize(("component", "one"), CAPABILITIES)
 def test_the_example_runs_repeatably_and_another_question_gets_another_answer(
     shared: Context,
@@ -113,6 +115,7 @@ def test_the_example_runs_repeatably_and_another_question_gets_another_answer(
     assert steady(ask(shared, component, one, **(one.contrast or {}))) != steady(first)
 
 
+@pytest.mark.requirement("invoke.method")
 @pytest.mark.parametrize(("component", "one"), CAPABILITIES)
 def test_an_unknown_or_missing_parameter_is_refused_by_name(
     shared: Context,
@@ -151,6 +154,7 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(
         component.capability(next(iter(component.capabilities)))
 
 
+@pytest.mark.requirement("registry.discovery")
 def test_finding_and_describing_all_components_loads_no_ml_library() -> None:
     code = (
         "import sys, json\n"
@@ -169,6 +173,7 @@ def test_the_names_and_tiers_are_those_of_the_mission() -> None:
     assert tiers == {**tiers, "early_stopping": 4, "enhanced_scorer": 5, "performance_validation": 5}
 
 
+@pytest.mark.requirement("invoke.registered_only")
 @pytest.mark.parametrize(
     ("component", "name", "says"),
     [
@@ -183,6 +188,7 @@ def test_what_is_not_registered_cannot_be_invoked(shared: Context, component: st
         invoke(REGISTRY, shared, component, name, {})
 
 
+@pytest.mark.requirement("components.foreign")
 def test_foreign_code_joins_by_settings_without_being_touched(shared: Context) -> None:
     registry = Registry({"toys": "toys", "counter": "toys:Counter"})
     assert invoke(registry, shared, "toys", "add", {"a": 2}) == 3
@@ -193,6 +199,7 @@ def test_foreign_code_joins_by_settings_without_being_touched(shared: Context) -
         invoke(registry, shared, "toys", "add", {"a": 2, "b": "x"})
 
 
+@pytest.mark.requirement("components.foreign")
 def test_foreign_code_joins_by_entry_point(tmp_path: Path) -> None:
     (tmp_path / "guest.py").write_text('def twice(x: int) -> int:\n    """Double a number."""\n    return 2 * x\n')
     (tmp_path / "guest-1.dist-info").mkdir()
@@ -221,6 +228,7 @@ def test_a_foreign_component_that_cannot_join_is_refused(name: str, target: str,
         len(Registry({name: target}))
 
 
+@pytest.mark.requirement("registry.search")
 def test_searching_ranks_a_name_before_a_mention() -> None:
     assert REGISTRY.find("early stopping")[0].name == "early_stopping"
     assert REGISTRY.find("no such thing at all") == []

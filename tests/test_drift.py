@@ -25,6 +25,7 @@ def of(found: Drift, column: str) -> ColumnDrift:
     return next(one for one in found.columns if one.column == column)
 
 
+@pytest.mark.requirement("data.drift")
 @pytest.mark.parametrize("rows", [100, 500])
 def test_a_table_that_did_not_change_seldom_raises_an_alarm(rows: int) -> None:
     reference = table(REFERENCE_ROWS, 0)
@@ -32,6 +33,7 @@ def test_a_table_that_did_not_change_seldom_raises_an_alarm(rows: int) -> None:
     assert sum(alarms) <= 3
 
 
+@pytest.mark.requirement("data.drift")
 def test_a_shift_of_a_third_of_a_standard_deviation_is_found_in_the_right_columns() -> None:
     reference = table(REFERENCE_ROWS, 0)
     found = [compare(reference, table(500, seed, shift=0.33)) for seed in range(1, 21)]

@@ -115,6 +115,7 @@ async def written(path: Path) -> str:
     return path.read_text()
 
 
+@pytest.mark.requirement("engine.retry")
 async def test_a_step_whose_worker_is_killed_is_tried_again_and_finished_ones_are_not(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ async def test_a_step_whose_worker_is_killed_is_tried_again_and_finished_ones_ar
         assert [step.attempt for step in engine.journal.steps(row.id)] == [1, 2, 1]
 
 
+@pytest.mark.requirement("engine.worker_lost", "engine.states")
 async def test_a_worker_that_is_killed_each_time_ends_the_run_as_failed_and_resuming_goes_on_from_there(
     settings: Settings,
     tmp_path: Path,
@@ -139,6 +141,7 @@ async def test_a_worker_that_is_killed_each_time_ends_the_run_as_failed_and_resu
         assert row.result == {"value": [1, 4, 1]}
 
 
+@pytest.mark.requirement("engine.cancel", "engine.states")
 async def test_cancelling_stops_the_processes_and_their_children(settings: Settings, tmp_path: Path) -> None:
     async with engine_of(settings) as engine:
         run = await engine.submit("burning", {"folder": str(tmp_path)})
@@ -160,6 +163,7 @@ async def test_another_process_can_cancel_a_run(settings: Settings, tmp_path: Pa
         assert not [pid for pid in pids if _works(pid)]
 
 
+@pytest.mark.requirement("engine.timeout")
 @pytest.mark.parametrize(
     ("workflow", "says"), [("slow", "longer than 0.2 seconds"), ("short", "longer than its 0.5 seconds")]
 )
@@ -173,6 +177,7 @@ async def test_a_step_and_a_run_end_at_their_limit(
         assert says in (row.error or "")
 
 
+@pytest.mark.requirement("engine.optional", "engine.steps", "engine.states")
 async def test_what_was_left_out_is_reported_by_name_and_reason(settings: Settings) -> None:
     async with engine_of(settings) as engine:
         row = await engine.wait(await engine.submit("leaving_out", {"times": 7}))
@@ -185,6 +190,7 @@ async def test_what_was_left_out_is_reported_by_name_and_reason(settings: Settin
         ]
 
 
+@pytest.mark.requirement("engine.required")
 async def test_the_failure_of_a_required_step_ends_the_run_with_its_cause(settings: Settings) -> None:
     async with engine_of(settings) as engine:
         row = await engine.wait(await engine.submit("failing", {"times": 7}))
@@ -192,6 +198,7 @@ async def test_the_failure_of_a_required_step_ends_the_run_with_its_cause(settin
         assert "'fail' failed: RuntimeError: reason 7" in (row.error or "")
 
 
+@pytest.mark.requirement("engine.pause")
 async def test_a_paused_run_starts_no_further_step_until_it_is_resumed(settings: Settings, tmp_path: Path) -> None:
     async with engine_of(settings) as engine:
         run = await engine.submit("two", {"folder": str(tmp_path)})
@@ -235,6 +242,7 @@ async def test_the_same_key_gives_the_same_run(settings: Settings, tmp_path: Pat
         await engine.wait(one)
 
 
+@pytest.mark.requirement("python.context")
 async def test_what_a_component_prints_goes_to_the_log_of_its_run(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,6 +286,7 @@ anyio.run(main)
 """
 
 
+@pytest.mark.requirement("engine.durable")
 async def test_a_run_whose_process_was_killed_is_not_running_and_is_continued_by_the_next_one(
     settings: Settings,
     tmp_path: Path,

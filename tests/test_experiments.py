@@ -109,6 +109,7 @@ def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None
     assert told[0] == told[1]
 
 
+@pytest.mark.requirement("tracking.run")
 def test_a_run_shows_its_parameters_metrics_with_intervals_data_and_files(tracker: Tracker) -> None:
     data = Dataset(
         uri="dataset://flowers@" + "a" * 64,
@@ -140,6 +141,7 @@ def test_a_run_shows_its_parameters_metrics_with_intervals_data_and_files(tracke
     assert not [place.name for place in Path.cwd().iterdir() if place.name.startswith("ml")]
 
 
+@pytest.mark.requirement("tracking.run")
 def test_trials_are_runs_below_their_parent_in_the_state_they_ended_in(tracker: Tracker) -> None:
     run_id = tracker.start("flowers")
     ids = tracker.trials(run_id, TRIALS)
@@ -164,6 +166,7 @@ def test_a_step_that_is_run_again_adds_nothing_twice(tracker: Tracker) -> None:
     assert tracker.start("flowers", run="r2") != run_id
 
 
+@pytest.mark.requirement("tracking.run")
 def test_the_logged_model_is_the_stored_file_with_signature_and_requirements(ctx: Context, tracker: Tracker) -> None:
     ref = trained(ctx)
     run_id = tracker.start("flowers")
@@ -207,6 +210,7 @@ def test_mlflow_itself_can_load_what_it_is_shown(
     assert loaded.predict(FRAME[["width", "wet"]]).tolist() == FRAME["color"].tolist()
 
 
+@pytest.mark.requirement("deploy.registry")
 def test_versions_and_aliases_are_shown_as_they_are_and_follow_each_move(ctx: Context, tracker: Tracker) -> None:
     def shown() -> dict[str, str]:
         found = tracker.client.get_registered_model("flower").aliases

@@ -42,16 +42,19 @@ def test_a_model_that_meets_the_defaults_passes_every_gate() -> None:
     assert all(one.reason.endswith(".") for one in verdicts)
 
 
+@pytest.mark.requirement("gates.explained")
 def test_what_was_not_measured_does_not_pass() -> None:
     verdicts = decide_gates("roc_auc", {}, {})
     assert [one.passed for one in verdicts] == [False] * 4
 
 
+@pytest.mark.requirement("gates.set")
 def test_a_gate_that_is_switched_off_is_not_decided() -> None:
     off = GateLimits(improvement=None, fold_deviation=None, tracked=False, explained=False)
     assert decide_gates("roc_auc", {}, {}, limits=off) == []
 
 
+@pytest.mark.requirement("gates.baseline")
 @pytest.mark.parametrize(
     ("metric", "value", "base", "passed"),
     [
@@ -96,6 +99,7 @@ def test_recall_which_always_saying_yes_makes_perfect_is_judged_by_balanced_accu
     assert "balanced_accuracy" in verdict.reason
 
 
+@pytest.mark.requirement("training.noise")
 @pytest.mark.parametrize("metric", ["roc_auc", "f1", "accuracy", "log_loss", "recall", "balanced_accuracy", "f1_macro"])
 @pytest.mark.parametrize("share", [0.5, 0.8])
 def test_a_model_of_pure_noise_is_not_promoted(metric: str, share: float) -> None:
@@ -110,6 +114,7 @@ def test_a_model_of_pure_noise_is_not_promoted(metric: str, share: float) -> Non
     assert passed <= 4  # 2.5 % by chance
 
 
+@pytest.mark.requirement("training.noise")
 @pytest.mark.parametrize("metric", ["rmse", "mae", "r2", "mape", "median_absolute_error"])
 def test_a_regression_of_pure_noise_is_not_promoted(metric: str) -> None:
     random = np.random.default_rng(0)
@@ -118,6 +123,7 @@ def test_a_regression_of_pure_noise_is_not_promoted(metric: str) -> None:
     assert not only(decide_gates(metric, found, baseline("regression", train, y)), "baseline").passed
 
 
+@pytest.mark.requirement("gates.folds")
 @pytest.mark.parametrize(
     ("metric", "folds", "passed"),
     [
@@ -134,11 +140,13 @@ def test_scores_that_scatter_over_the_folds_are_not_stable(metric: str, folds: l
     assert only(verdicts, "stability").passed is passed
 
 
+@pytest.mark.requirement("gates.tracked")
 @pytest.mark.parametrize(("experiments", "tracked", "passed"), [(5, 5, True), (5, 4, False), (0, 0, False)])
 def test_every_experiment_must_be_tracked(experiments: int, tracked: int, *, passed: bool) -> None:
     assert only(decide_gates("r2", {}, {}, experiments=experiments, tracked=tracked), "tracked").passed is passed
 
 
+@pytest.mark.requirement("gates.set")
 def test_limits_of_scores_are_least_or_most_by_the_metric() -> None:
     limits = ONLY_BASELINE.model_copy(update={"scores": {"auc": 0.9, "log_loss": 0.3, "mcc": 0.1}, "improvement": None})
     scores = {"roc_auc": estimate(0.9), "log_loss": estimate(0.31)}

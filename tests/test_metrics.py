@@ -57,6 +57,7 @@ def reference(y: Array, p: Array, shares: Array) -> dict[str, float]:
     return scores | ({"average_precision": sk.average_precision_score(y, positive)} if two else {})
 
 
+@pytest.mark.requirement("metrics.requested")
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_every_metric_of_classification_agrees_with_scikit_learn(classes: int) -> None:
     y, p, shares = noisy(classes)
@@ -64,6 +65,7 @@ def test_every_metric_of_classification_agrees_with_scikit_learn(classes: int) -
     assert {name: one.value for name, one in found.items()} == pytest.approx(reference(y, p, shares), abs=1e-12)
 
 
+@pytest.mark.requirement("metrics.requested")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=3, max_size=40))
 def test_every_metric_of_regression_agrees_with_scikit_learn(rows: list[tuple[float, float]]) -> None:
@@ -99,6 +101,7 @@ def test_labels_may_be_words_and_the_second_in_order_is_the_positive_one() -> No
     assert score("roc_auc", y, p, [0.1, 0.9, 0.4, 0.3, 0.2], ["no", "yes"]) == 1.0
 
 
+@pytest.mark.requirement("metrics.unfit")
 @pytest.mark.parametrize(
     ("name", "task", "allowed"),
     [
@@ -147,6 +150,7 @@ def test_accuracy_has_wilsons_interval() -> None:
     assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
 
 
+@pytest.mark.requirement("metrics.requested")
 @pytest.mark.parametrize("name", ["roc_auc", "f1", "brier", "balanced_accuracy"])
 def test_an_interval_holds_the_truth_about_as_often_as_it_says(name: str) -> None:
     y, p, shares = noisy(2, 20_000, seed=9)

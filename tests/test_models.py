@@ -245,6 +245,7 @@ class Homemade(LogisticRegression):
     """A class that is on no list."""
 
 
+@pytest.mark.requirement("safety.models")
 @pytest.mark.parametrize(
     ("estimator", "named"),
     [
@@ -279,6 +280,7 @@ def test_a_tuned_threshold_survives(ctx: Context, iris: pd.DataFrame) -> None:
     assert back.predict(inputs).tolist() == model.predict(inputs).tolist()
 
 
+@pytest.mark.requirement("safety.models", "versions.integrity", "python.load")
 @pytest.mark.parametrize("name", ["manifest.json", "model.skops", "reference.parquet"])
 @pytest.mark.parametrize("warm", [True, False])
 def test_one_changed_byte_is_refused_and_the_file_is_named(
@@ -363,6 +365,7 @@ def _elsewhere(tmp_path: Path) -> Context:
     return Context(settings=settings, artifacts=ArtifactStore(settings.home / "artifacts"))
 
 
+@pytest.mark.requirement("python.save", "python.load")
 def test_a_saved_file_opens_in_another_home_with_the_same_digest_and_predictions(
     ctx: Context, iris: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -455,6 +458,7 @@ def test_what_is_no_saved_model_is_refused(ctx: Context, tmp_path: Path) -> None
         open_file(ctx, tmp_path / "text")
 
 
+@pytest.mark.requirement("safety.models")
 def test_a_skops_file_with_a_foreign_type_is_not_loaded() -> None:
     content = io.BytesIO(dumps(LogisticRegression()))
     with zipfile.ZipFile(content) as archive:
@@ -494,6 +498,7 @@ def _break_neighbors(model: Any) -> None:
     model._tree.__setstate__(tuple(state))
 
 
+@pytest.mark.requirement("safety.models")
 @pytest.mark.parametrize(
     ("estimator", "damage"),
     [

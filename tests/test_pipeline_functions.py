@@ -34,6 +34,7 @@ def cancer() -> tuple[pd.DataFrame, pd.Series]:
     return rows, truth
 
 
+@pytest.mark.requirement("pipeline.build", "pipeline.predicts")
 def test_the_pipeline_is_unfitted_and_has_the_documented_steps() -> None:
     pipeline = build_ml_pipeline([FeatureSpec(name="x", kind="numeric")], LINEAR)
     assert list(pipeline.named_steps) == ["preprocessor", "classifier"]
@@ -46,6 +47,7 @@ def test_the_pipeline_is_unfitted_and_has_the_documented_steps() -> None:
     assert "regressor" in regressor.named_steps
 
 
+@pytest.mark.requirement("validation.folds", "workflow.stateless")
 def test_the_scores_are_those_of_a_hand_written_script(cancer: tuple[pd.DataFrame, pd.Series]) -> None:
     rows, truth = cancer
     results = run_ml_workflow(None, LINEAR, rows, truth)
@@ -58,6 +60,7 @@ def test_the_scores_are_those_of_a_hand_written_script(cancer: tuple[pd.DataFram
     assert [one["status"] for one in results["steps"]] == ["skipped", "skipped", "done", "done", "skipped"]
 
 
+@pytest.mark.requirement("validation.split", "tuning.grid", "workflow.parameters", "workflow.results", "summary.fields")
 def test_everything_at_once_is_tuned_calibrated_and_tracked(
     cancer: tuple[pd.DataFrame, pd.Series], tmp_path: Path
 ) -> None:
@@ -87,6 +90,7 @@ def test_everything_at_once_is_tuned_calibrated_and_tracked(
     assert run.data.params["classifier__C"] == "0.1"
 
 
+@pytest.mark.requirement("tuning.fails", "validation.none")
 def test_an_optional_part_that_fails_leaves_the_rest_standing_and_is_named(
     cancer: tuple[pd.DataFrame, pd.Series],
 ) -> None:
@@ -99,6 +103,7 @@ def test_an_optional_part_that_fails_leaves_the_rest_standing_and_is_named(
     assert not get_workflow_summary(results)["tuning_enabled"]
 
 
+@pytest.mark.requirement("workflow.test_set")
 def test_a_test_part_of_the_caller_is_used_as_it_is(cancer: tuple[pd.DataFrame, pd.Series]) -> None:
     rows, truth = cancer
     results = run_ml_workflow(None, LINEAR, rows[:400], truth[:400], "none", X_test=rows[400:], y_test=truth[400:])
@@ -113,6 +118,7 @@ def test_an_array_is_named_by_the_feature_specs_and_a_regression_reports_errors(
     assert results["n_features"] == 10
 
 
+@pytest.mark.requirement("workflow.no_data", "pipeline.checked")
 @pytest.mark.parametrize(
     ("changed", "kind", "says"),
     [

@@ -63,6 +63,7 @@ async def connected(transport: str, era: Era, project: Path) -> AsyncGenerator[C
             yield client
 
 
+@pytest.mark.requirement("card.server")
 @pytest.mark.parametrize(("transport", "era"), ENDS)
 async def test_a_client_lists_and_calls_the_tools(transport: str, era: Era, project: Path) -> None:
     async with connected(transport, era, project) as client:
@@ -73,6 +74,7 @@ async def test_a_client_lists_and_calls_the_tools(transport: str, era: Era, proj
         assert "list_runs" in text(refusal)
 
 
+@pytest.mark.requirement("mcp.long")
 @pytest.mark.parametrize(("transport", "era"), [("stdio", "legacy"), ("http", "auto")])
 async def test_the_server_answers_while_a_worker_is_busy_and_ends_it_when_the_client_gives_up(
     transport: str,
@@ -92,6 +94,7 @@ async def test_the_server_answers_while_a_worker_is_busy_and_ends_it_when_the_cl
             await gone(processes)
 
 
+@pytest.mark.requirement("mcp.http")
 @pytest.mark.parametrize(
     ("header", "value", "status"), [("Host", "example.org", 421), ("Origin", "http://example.org", 403)]
 )

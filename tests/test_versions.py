@@ -59,6 +59,7 @@ def test_the_same_model_of_the_same_run_is_registered_once(versions: Versions) -
     assert len(versions.list("flower")) == 2
 
 
+@pytest.mark.requirement("versions.aliases")
 def test_a_name_alone_means_its_champion_or_the_newest_version(flower: Versions) -> None:
     assert flower.get("flower").version == 3
     flower.promote("flower", 1)
@@ -113,6 +114,7 @@ def test_an_empty_registry_says_so(versions: Versions) -> None:
         versions.get("flower")
 
 
+@pytest.mark.requirement("versions.aliases")
 def test_each_move_of_an_alias_is_kept_with_who_and_why(flower: Versions) -> None:
     flower.set_alias("flower", "challenger", 2, by="ann", why="better recall")
     flower.set_alias("flower", "challenger", 3, by="bob", why="faster")
@@ -138,6 +140,7 @@ def test_a_promotion_records_the_old_champion_and_ends_the_challenge(flower: Ver
     assert flower.history("flower")[-1].alias == "challenger"
 
 
+@pytest.mark.requirement("versions.rollback")
 def test_rollbacks_go_back_one_holder_at_a_time_and_then_refuse(flower: Versions) -> None:
     for number in (1, 2, 3):
         flower.promote("flower", number)
@@ -209,6 +212,7 @@ print(lost, mine, shared)
 """
 
 
+@pytest.mark.requirement("versions.race")
 def test_processes_that_race_lose_no_move_and_leave_no_torn_state(tmp_path: Path) -> None:
     racers = [
         subprocess.Popen([sys.executable, "-c", RACER, str(tmp_path), str(me)], stdout=subprocess.PIPE, text=True)
