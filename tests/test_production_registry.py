@@ -61,6 +61,7 @@ def test_it_gives_its_known_answer_and_leaves_nothing_behind(ctx: Context) -> No
     assert [place.name for place in ctx.settings.home.rglob("*")] == ["mlflow.db"]
 
 
+@pytest.mark.requirement("rollback.version", "versions.rollback", "deploy.registry")
 def test_promotions_and_rollbacks_change_what_the_name_predicts_and_what_mlflow_shows(
     flowers: tuple[Context, list[str]],
 ) -> None:
@@ -101,6 +102,7 @@ def test_what_a_run_measured_stands_with_the_version(ctx: Context) -> None:
     assert call(ctx, "find", query="flowers regression-tree")["versions"] == []
 
 
+@pytest.mark.requirement("versions.integrity")
 @pytest.mark.parametrize("name", [MODEL, "manifest.json"])
 def test_a_changed_byte_is_found_in_the_file_that_holds_it(flowers: tuple[Context, list[str]], name: str) -> None:
     ctx, digests = flowers

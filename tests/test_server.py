@@ -118,6 +118,7 @@ print([name for name in heavy if name in sys.modules])
 # What is refused -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("mcp.unknown", "mcp.errors")
 @pytest.mark.parametrize(
     ("tool", "arguments", "said"),
     [
@@ -205,6 +206,7 @@ def test_a_port_that_is_taken_is_said_so() -> None:
 # What is answered ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("mcp.invoke")
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_call_of_a_component_answers_with_its_result(settings: Settings, era: Era) -> None:
     async with served(settings, era) as server:
@@ -219,6 +221,7 @@ async def test_numbers_that_json_does_not_have_are_null(settings: Settings) -> N
         assert odd["result"] == {"nan": None, "inf": None, "one": 1.0}
 
 
+@pytest.mark.requirement("mcp.initialize")
 async def test_initializing_twice_is_initializing_once(settings: Settings) -> None:
     async with served(settings) as server:
         first = await server.call("initialize_orchestrator")
@@ -229,6 +232,7 @@ async def test_initializing_twice_is_initializing_once(settings: Settings) -> No
         assert (await server.call("initialize_orchestrator"))["created"] is False
 
 
+@pytest.mark.requirement("registry.search")
 async def test_components_are_found_by_words_and_described_by_name(settings: Settings) -> None:
     async with served(settings) as server:
         names = [one["name"] for one in (await server.call("find_ml_components"))["components"]]
@@ -290,6 +294,7 @@ async def test_of_a_wide_table_the_target_and_the_first_columns_are_shown(settin
 # Runs ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("mcp.long", "engine.progress")
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_long_run_is_waited_for_told_of_and_finished_later(settings: Settings, era: Era) -> None:
     told: list[float] = []
@@ -366,6 +371,7 @@ async def test_a_call_of_a_component_that_the_client_gives_up_ends_its_processes
             await gone(processes)
 
 
+@pytest.mark.requirement("mcp.status", "engine.states")
 async def test_a_cancelled_run_stays_so_until_it_is_resumed(settings: Settings) -> None:
     async with served(settings) as server:
         run = (await server.call("run_ml_training_workflow", data=ROWS, target="wait", wait_seconds=0))["run_id"]
