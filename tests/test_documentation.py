@@ -131,7 +131,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
             assert float(rows[name].replace(",", "").replace("`", "")) == float(field.default), name
 
 
-@pytest.mark.requirement("card.subagents")
+@pytest.mark.requirement("card.subagents", "build.skill")
 def test_agents_and_skills_name_only_tools_that_there_are() -> None:
     known = tools().keys()
     for page in DEFINITIONS:
