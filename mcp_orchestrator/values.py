@@ -19,6 +19,7 @@ __all__ = [
     "Data",
     "Dataset",
     "Estimate",
+    "Label",
     "ModelRef",
     "Profile",
     "Records",
@@ -52,6 +53,9 @@ ModelRef = Annotated[
         description="A model: registered name, name@alias, name@version, or model:// reference.",
     ),
 ]
+
+Label = Annotated[str, Field(max_length=1000)] | Annotated[int, Field(ge=-(2**53), le=2**53)] | bool
+"""What a class may be called."""
 
 
 class Value(BaseModel):

@@ -18,7 +18,7 @@ from mcp_orchestrator.methods.metrics import score
 from mcp_orchestrator.methods.reliability import Reliability, reliability
 from mcp_orchestrator.methods.slices import Slice, worst_slices
 from mcp_orchestrator.methods.validation import Question, Validation, examine
-from mcp_orchestrator.values import Data, Estimate, ModelRef, Value
+from mcp_orchestrator.values import Data, Estimate, Label, ModelRef, Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 ABOUT = About(tier=5, libraries=("sklearn", "scipy", "pandas"))
 
 EXAMPLE = "performance_validation_example"
-Label = str | int | bool
 Labels = Annotated[list[Label], Field(min_length=1, max_length=200_000)]
 Numbers = Annotated[list[float], Field(min_length=1, max_length=200_000)]
 MetricName = Annotated[str, Field(min_length=1, max_length=60)]

@@ -15,11 +15,10 @@ from mcp_orchestrator.methods.metrics import classes_of, evaluate
 from mcp_orchestrator.methods.prompts import check_prompt
 from mcp_orchestrator.methods.quality import check_table
 from mcp_orchestrator.methods.reliability import Reliability, reliability_of_labels
-from mcp_orchestrator.values import Data, Estimate, Value
+from mcp_orchestrator.values import Data, Estimate, Label, Value
 
 ABOUT = About(tier=5, libraries=("sklearn", "pandas"))
 
-Label = str | int | bool
 Labels = Annotated[list[Label], Field(min_length=1, max_length=200_000)]
 Probabilities = Annotated[
     list[Annotated[float, Field(ge=0, le=1)]] | list[list[Annotated[float, Field(ge=0, le=1)]]],
