@@ -1,0 +1,20 @@
+"""Pictures of a model as PNG bytes, in one style: how well it tells classes apart or meets values, and how it came."""
+
+from __future__ import annotations
+
+from mcp_orchestrator.methods.plots.bars import importance, leaderboard
+from mcp_orchestrator.methods.plots.classes import calibration, confusion, precision_recall, roc
+from mcp_orchestrator.methods.plots.trials import tuning
+from mcp_orchestrator.methods.plots.values import predicted_actual, residuals
+
+__all__ = [
+    "calibration",
+    "confusion",
+    "importance",
+    "leaderboard",
+    "precision_recall",
+    "predicted_actual",
+    "residuals",
+    "roc",
+    "tuning",
+]
