@@ -93,6 +93,18 @@ def test_a_resample_scores_as_if_its_rows_were_repeated(name: str) -> None:
     assert got == pytest.approx(repeated)
 
 
+def test_resamples_of_several_classes_spread_as_if_each_was_sorted() -> None:
+    from mcp_orchestrator.methods.metrics.sample import Sample, case_of
+
+    y, p, shares = noisy(4, 300)
+    draws = np.random.default_rng(1).integers(0, 300, (200, 300))
+    weights = np.stack([np.bincount(draw, minlength=300) for draw in draws]).astype(float)
+    got = METRICS["roc_auc"].function(Sample(case_of("classification", y, p, shares, list(range(4))), weights))
+    exact = np.array([score("roc_auc", y[draw], p[draw], shares[draw], list(range(4))) for draw in draws])
+    assert got.std() == pytest.approx(exact.std(), rel=0.05)
+    assert np.corrcoef(got, exact)[0, 1] > 0.99
+
+
 def test_labels_may_be_words_and_the_second_in_order_is_the_positive_one() -> None:
     y = np.array(["no", "yes", "yes", "no", "no"])
     p = np.array(["no", "yes", "no", "no", "no"])

@@ -97,14 +97,25 @@ def brier(sample: Sample) -> Array:
 
 
 def roc_auc(sample: Sample) -> Array:
-    """The chance that a row of a class is ranked above one of another; the mean over the classes of three or more."""
+    """The chance that a row of a class is ranked above one of another; the mean over the classes of three or more.
+
+    Many weightings of three or more classes are scored by the first-order expansion of each area (its Hajek
+    projection), which is linear in the weights: going through each resample for each class takes twenty times as long.
+    """
     import numpy as np
 
     shares = _shares(sample)
     if shares.shape[1] == 2:
         return _auc(sample, shares[:, 1], sample.case.truth == 1)
-    each = [_auc(sample, shares[:, k], sample.case.truth == k) for k in range(shares.shape[1])]
-    areas = np.stack(each, axis=1)
+    if len(sample.weights) == 1:
+        each = [_auc(sample, shares[:, k], sample.case.truth == k) for k in range(shares.shape[1])]
+        areas = np.stack(each, axis=1)
+    else:
+        above, below, whole = sample.case.placements
+        actual = sample.weights @ np.eye(shares.shape[1])[sample.case.truth]
+        others = sample.total[:, None] - actual
+        hits = _ratio(sample.weights @ above, actual, float("nan"))
+        areas = hits + _ratio(sample.weights @ below, others, float("nan")) - whole
     return _macro(np.nan_to_num(areas), ~np.isnan(areas))
 
 

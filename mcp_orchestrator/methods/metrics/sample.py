@@ -41,6 +41,30 @@ class Case:
             self.classes,
         )
 
+    @cached_property
+    def placements(self) -> tuple[Array, Array, Array]:
+        """How each row ranks for each class.
+
+        First, for a row of the class, the share of the others' rows below it; second, for any other row, the share of the
+        class's rows above it; third, the area under each class's curve.
+        """
+        import numpy as np
+        from scipy.stats import rankdata
+
+        shares = self.probabilities
+        if shares is None:
+            raise InvalidInput("probabilities", "are required by this metric.")
+        above, below, whole = np.zeros(shares.shape), np.zeros(shares.shape), np.full(shares.shape[1], np.nan)
+        for k in range(shares.shape[1]):
+            own = self.truth == k
+            if not own.any() or own.all():
+                continue
+            ranks = rankdata(shares[:, k])
+            above[own, k] = (ranks[own] - rankdata(shares[own, k])) / (~own).sum()
+            below[~own, k] = 1 - (ranks[~own] - rankdata(shares[~own, k])) / own.sum()
+            whole[k] = above[own, k].mean()
+        return above, below, whole
+
 
 class Counts(NamedTuple):
     """Per weighting and class: rows predicted rightly, rows that belong to it, rows predicted as it."""
