@@ -93,7 +93,7 @@ def out_of_fold(
     members: list[tuple[Candidate, float]],
     folds: list[int],
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Return joint predictions for each row by models that did not see it, decision values, and which rows have them."""
+    """Return joint predictions for each row by models that did not see it, decision values, and the rows they cover."""
     import numpy as np
 
     parts = [one for one, _ in members]

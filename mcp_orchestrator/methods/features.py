@@ -95,7 +95,7 @@ def _spec(values: pd.Series, asked: FeatureSpec | None) -> FeatureSpec:
     else:
         kind, reason = _empty_or_constant(values, present, distinct) or _kind(present, name, distinct)
     if asked is not None:
-        return asked.model_copy(update={"levels": distinct, "reason": asked.reason or "as asked"})
+        return asked.model_copy(update={"levels": distinct})
     return FeatureSpec(name=name, kind=kind, reason=reason, levels=distinct)
 
 

@@ -40,15 +40,18 @@ def preprocessor(features: Sequence[FeatureSpec], encoding: Encoding, shape: Sha
     """Return the transformer that makes a family's matrix of the features."""
     from mcp_orchestrator.methods.encoding import Encoder
 
-    names = {
-        kind: [one.name for one in used(features) if one.kind == kind]
-        for kind in ("numeric", "boolean", "date", "categorical", "text")
-    }
+    names: dict[str, list[str]] = {}
+    for one in used(features):
+        names.setdefault(one.kind, []).append(one.name)
     several = shape.classes > 2
     high = ("codes" if encoding.trees else "common") if several else "target"
-    room = CELLS // max(1, shape.rows * max(1, len(names["text"])))
+    room = CELLS // max(1, shape.rows * max(1, len(names.get("text", []))))
     return Encoder(
-        **names,
+        numeric=names.get("numeric"),
+        boolean=names.get("boolean"),
+        date=names.get("date"),
+        categorical=names.get("categorical"),
+        text=names.get("text"),
         fill=encoding.fill,
         scale=encoding.scale,
         hinges=encoding.hinges,

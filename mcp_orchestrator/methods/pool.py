@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -123,7 +124,6 @@ class _Child:
         if self.pid:
             other.close()
             return
-        code = 1
         try:
             _die_with(parent)
             self.connection.close()
@@ -131,11 +131,10 @@ class _Child:
             with suppress(EOFError, BrokenPipeError):
                 while True:
                     other.send(work(other.recv()))
-            code = 0
-        finally:
-            if code:
-                sys.excepthook(*sys.exc_info())  # a defect of ours: its trace goes to the log of the run
-            os._exit(code)
+        except BaseException:  # noqa: BLE001 - a defect of ours; the copy of the parent must end here, never run on
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
 
     def end(self) -> None:
         """Kill the process and wait for its end."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Method", "Proposal", "Proposals", "planned", "sampler"]
 
 Method = Literal["none", "grid", "random", "bayesian"]
-STARTUP = 8
+STARTUP = 10
 PORTFOLIO = (
     ("linear", 0),
     ("boosting", 0),

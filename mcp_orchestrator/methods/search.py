@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-__all__ = ["BATCH", "SCREENED", "Limits", "Search"]
+__all__ = ["BATCH", "SCREENED", "Limits", "Search", "restored"]
 
 BATCH = 4
 SCREENED = 8000
@@ -78,7 +78,9 @@ class Search:
         self.screening = len(problem.target.y) > SCREENED and len(problem.folds) > 2
         self.proposals = Proposals(study, families, limits.method, problem.shape, limits.seed)
         self.candidates = [
-            _restored(trial, self.screening) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
+            restored(trial, screening=self.screening)
+            for trial in study.get_trials(deepcopy=False)
+            if trial.state.is_finished()
         ]
         self._watch, self._report, self._stop = watch, report, stop
         self.notes: list[str] = []
@@ -219,7 +221,7 @@ class Search:
         return self._watch(candidate)
 
     def _say(self, one: Candidate) -> None:
-        best = next(iter(ranked(self.problem, self.candidates)), one)
+        best = next(iter(ranked(self.problem, [*self.candidates, one])), one)
         done, most = len(self.candidates), self.limits.trials
         spent = (time.monotonic() - self._started) / self.limits.seconds if self.limits.seconds else 0.0
         text = f"trial {one.number + 1} of {most}: {one.family} {one.score:.4g} (best {best.score:.4g})"
@@ -255,7 +257,7 @@ class Search:
                 one.forget()
 
 
-def _restored(trial: FrozenTrial, screening: bool) -> Candidate:  # noqa: FBT001 - one caller
+def restored(trial: FrozenTrial, *, screening: bool = False) -> Candidate:
     """Return the candidate of a finished trial, without its predictions."""
     family, params = params_of(trial.params)
     known = trial.user_attrs.get(ATTRIBUTE, {"scores": [], "seconds": 0.0, "state": "failed", "reason": "interrupted"})
