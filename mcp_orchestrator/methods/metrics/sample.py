@@ -45,7 +45,7 @@ class Case:
     def placements(self) -> tuple[Array, Array, Array]:
         """How each row ranks for each class.
 
-        First, for a row of the class, the share of the others' rows below it; second, for any other row, the share of the
+        First, for a row of the class, the share of the other rows below it; second, for any other row, the share of the
         class's rows above it; third, the area under each class's curve.
         """
         import numpy as np
