@@ -153,8 +153,9 @@ class EvaluationSpec(Part):
     )
     against: Annotated[str | None, Field(description="Another model to compare with on the same rows.")] = None
     metrics: Annotated[list[str], Field(description="Metrics to report; those that fit the task when empty.")] = []
-    limits: Annotated[dict[str, float], Field(description="Limits by metric: at least, or at most for a loss.")] = {}
+    gates: Annotated[GateLimits, Field(description="What the model must reach on this data.")] = GateLimits()
     slices: Annotated[list[str], Field(description="Columns to look into; all when empty.")] = []
+    group: Annotated[str | None, Field(description="Column of groups that must be treated alike.")] = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
 
 

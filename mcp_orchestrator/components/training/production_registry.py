@@ -13,12 +13,16 @@ from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import NotReady
+from mcp_orchestrator.methods.document import Document
+from mcp_orchestrator.methods.document import document as write
 from mcp_orchestrator.methods.exports import Shown, show
+from mcp_orchestrator.methods.facts import Facts
 from mcp_orchestrator.methods.iris import iris_model
+from mcp_orchestrator.methods.logbook import Tracked, record
 from mcp_orchestrator.methods.manifests import MODEL, FileState, describe, inspect, read
 from mcp_orchestrator.tracking.aliases import Change
 from mcp_orchestrator.tracking.versions import CHAMPION, Version, Versions
-from mcp_orchestrator.values import Estimate, ModelRef, Value
+from mcp_orchestrator.values import Artifact, Data, Estimate, ModelRef, Value
 
 ABOUT = About(tier=1, libraries=("mlflow", "skops", "sklearn"))
 
@@ -228,6 +232,41 @@ def find(
             for one in versions.list(name)
         ]
     return Found(versions=[one for one, text in texts if all(word in text for word in words)])
+
+
+@capability(
+    example={"model": "example@1", "data": "builtin:iris"},
+    contrast={"model": "example@2"},
+    before=_two_versions("example"),
+)
+def document(
+    ctx: Context,
+    model: ModelRef,
+    data: Data,
+    facts: Annotated[Facts | None, Field(description="What is known of its training, for the card.")] = None,
+) -> Document:
+    """Draw a model's answers for a table with a known target, and write its card."""
+    from mcp_orchestrator.methods.models import load
+    from mcp_orchestrator.methods.tables import frame
+
+    return write(ctx, load(ctx, model), frame(ctx, data), facts)
+
+
+@capability(
+    example={"model": "example@1", "name": "example"},
+    contrast={"model": "example@2"},
+    before=_two_versions("example"),
+)
+def track(
+    ctx: Context,
+    model: ModelRef,
+    name: Annotated[str, Field(min_length=1, max_length=200, description="Name of the run in MLflow.")],
+    facts: Annotated[Facts | None, Field(description="What is known of its training.")] = None,
+    files: Annotated[list[Artifact], Field(max_length=100, description="Files to attach.")] = [],  # noqa: B006 - read only
+    experiment: Annotated[str, Field(min_length=1, max_length=80, description="MLflow's experiment.")] = "models",
+) -> Tracked:
+    """Show a model and its training in MLflow: a run with its trials below it, figures, files, and the model."""
+    return record(ctx, model, name, facts=facts, files=files, experiment=experiment)
 
 
 def known_answer(ctx: Context) -> Iterator[Check]:

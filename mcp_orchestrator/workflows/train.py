@@ -1,0 +1,280 @@
+"""From a table to a registered, honestly evaluated model.
+
+The test part is locked away before anything is fitted and is used once. Candidates, calibration and threshold are
+judged by predictions for rows that were not in the fit, all within the training part. What is not done is said, with
+the reason.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp_orchestrator.components.data import training_data_loader
+from mcp_orchestrator.components.evaluation import performance_validation
+from mcp_orchestrator.components.training import (
+    automl_orchestrator,
+    ml_integration,
+    production_registry,
+)
+from mcp_orchestrator.components.training.automl_orchestrator import Study
+from mcp_orchestrator.components.training.production_registry import Registered
+from mcp_orchestrator.core.engine import Call, Workflow
+from mcp_orchestrator.core.policy import Policy
+from mcp_orchestrator.core.run import Run
+from mcp_orchestrator.errors import MissingLibrary
+from mcp_orchestrator.methods.adjustment import ENOUGH
+from mcp_orchestrator.methods.facts import Facts
+from mcp_orchestrator.methods.gates import GateLimits
+from mcp_orchestrator.methods.logbook import Tracked
+from mcp_orchestrator.methods.metrics import metric_named
+from mcp_orchestrator.settings import Settings
+from mcp_orchestrator.values import Artifact, Dataset, Estimate, Trained
+from mcp_orchestrator.workflows.quick import load_if_quick
+from mcp_orchestrator.workflows.spec import TrainingSpec
+from mcp_orchestrator.workflows.summary import TrainingSummary, facts_of, summarize
+
+__all__ = ["STEPS", "train", "workflow"]
+
+STEPS = (
+    "load",
+    "check",
+    "split",
+    "tune",
+    "fit",
+    "calibrate",
+    "threshold",
+    "test",
+    "explain",
+    "report",
+    "track",
+    "register",
+    "champion",
+    "compare",
+    "gate",
+    "promote",
+)
+ALL = 256
+"""More processors than there are: the search takes what is free."""
+
+
+def workflow(settings: Settings) -> Workflow:
+    """Return the training workflow."""
+
+    async def look(spec: TrainingSpec, call: Call) -> None:
+        table = await load_if_quick(settings, call, spec.data, spec.target, query=spec.query, table=spec.table)
+        if table is not None:
+            verdict = await call("training_data_loader", "check", _checked(table, spec))
+            for name in (*spec.metrics, *([spec.tuning.metric] if spec.tuning.metric else [])):
+                metric_named(name, verdict["task"], len(verdict["classes"]) or None)
+
+    return Workflow("train", TrainingSpec, train, STEPS, settings.training_timeout, look)
+
+
+async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
+    """Take a table to a registered model; see the module for the order and its reasons."""
+    if spec.feature_store is not None:
+        raise MissingLibrary("The feature store", "feast", "feast")
+    table = await run.step(
+        "load",
+        training_data_loader.load,
+        source=spec.data,
+        target=spec.target,
+        query=spec.query,
+        table=spec.table,
+    )
+    checked = await run.step("check", training_data_loader.check, **_checked(table, spec))
+    parts = await run.step(
+        "split",
+        training_data_loader.split,
+        data=table.uri,
+        target=spec.target,
+        test=spec.test_fraction,
+        stratify=checked.task == "classification",
+        group=spec.validation.group,
+        time=spec.validation.time,
+        seed=spec.seed,
+    )
+    study = await run.step(
+        "tune",
+        automl_orchestrator.start,
+        Policy(cpus=ALL),
+        data=parts.train.uri,
+        target=spec.target,
+        task=checked.task,
+        metric=spec.tuning.metric,
+        features=spec.features,
+        families=spec.families,
+        method=spec.tuning.method,
+        trials=spec.tuning.trials,
+        seconds=spec.tuning.seconds,
+        pruning=spec.tuning.pruning,
+        validation=spec.validation.method,
+        folds=spec.validation.folds,
+        group=spec.validation.group,
+        time=spec.validation.time,
+        ensemble=spec.ensemble,
+        seed=spec.seed,
+    )
+    await run.explain("tune", study.choice)
+    fitted = await run.step(
+        "fit",
+        ml_integration.fit,
+        data=parts.train.uri,
+        target=spec.target,
+        members=study.members,
+        task=study.task,
+        features=study.features,
+        metric=study.metric,
+        seed=spec.seed,
+    )
+    model = await _calibrated(run, spec, study, fitted.model, parts.train.uri)
+    model = await _with_threshold(run, spec, study, model, parts.train.uri)
+    scores = await run.step(
+        "test",
+        ml_integration.evaluate,
+        model=model.uri,
+        data=parts.test.uri,
+        metrics=_wanted(spec, study.metric),
+    )
+    importance = await run.attempt(
+        "explain",
+        ml_integration.explain,
+        model=model.uri,
+        data=parts.test.uri,
+        metric=study.metric,
+    )
+    facts = facts_of(run.id, spec, table, checked, parts, study, model, scores, importance, run.steps())
+    report = await run.attempt(
+        "report",
+        production_registry.document,
+        model=model.uri,
+        data=parts.test.uri,
+        facts=facts,
+    )
+    artifacts = [] if report is None else report.artifacts
+    tracked = await _tracked(run, spec, facts, artifacts)
+    registered = await run.step(
+        "register",
+        production_registry.register,
+        model=model.uri,
+        name=facts.name,
+        metrics=scores.metrics,
+        mlflow_run=None if tracked is None else tracked.mlflow_run,
+        mlflow_model=None if tracked is None else tracked.mlflow_model,
+    )
+    difference = await _against_champion(run, spec, study, registered, parts.test.uri)
+    gates = await run.step(
+        "gate",
+        performance_validation.gate,
+        metric=study.metric,
+        metrics=scores.metrics,
+        baseline=scores.baseline,
+        limits=GateLimits.model_validate(spec.gates.model_dump(exclude={"champion"})),
+        fold_scores=[one for one in study.fold_scores if one is not None],
+        experiments=study.trials,
+        tracked=0 if tracked is None else tracked.trials,
+        explained=importance is not None,
+        difference=difference,
+    )
+    await run.explain("gate", gates.says)
+    if gates.passed:
+        await run.step(
+            "promote",
+            production_registry.promote,
+            name=registered.name,
+            version=registered.version,
+            why=f"run {run.id}: {gates.says}",
+        )
+    else:
+        await run.skip("promote", gates.says)
+    return summarize(facts, registered, gates, artifacts, promoted=gates.passed)
+
+
+async def _calibrated(run: Run, spec: TrainingSpec, study: Study, model: Trained, data: str) -> Trained:
+    """Calibrate on out-of-fold predictions where that was asked for, or the rows are many, and keep it if it helps."""
+    why_not = {
+        "it was not asked for": spec.calibration == "none",
+        "a regression has no probabilities": study.task == "regression",
+        f"below {ENOUGH} training rows it costs more than it brings": spec.calibration == "auto" and study.rows < ENOUGH,
+    }
+    for reason, holds in why_not.items():
+        if holds:
+            await run.skip("calibrate", reason)
+            return model
+    asked = {"model": model.uri, "data": data, "method": spec.calibration, "oof": study.oof}
+    adjusted = await run.attempt("calibrate", ml_integration.calibrate, **asked)
+    if adjusted is None:
+        return model
+    await run.explain("calibrate", f"{'kept' if adjusted.kept else 'not kept'}: {adjusted.reason}")
+    return adjusted.model
+
+
+async def _with_threshold(run: Run, spec: TrainingSpec, study: Study, model: Trained, data: str) -> Trained:
+    """Set or tune the decision threshold where that was asked for."""
+    if spec.threshold is None:
+        await run.skip("threshold", "it was not asked for")
+        return model
+    adjusted = await run.attempt(
+        "threshold",
+        ml_integration.tune_threshold,
+        model=model.uri,
+        data=data,
+        metric=study.metric if metric_named(study.metric).needs == "labels" else None,
+        threshold=None if spec.threshold == "auto" else spec.threshold,
+        oof=study.oof,
+    )
+    if adjusted is None:
+        return model
+    await run.explain("threshold", adjusted.reason)
+    return adjusted.model
+
+
+async def _tracked(run: Run, spec: TrainingSpec, facts: Facts, artifacts: list[Artifact]) -> Tracked | None:
+    """Log the run, its trials, its plots and its model to MLflow."""
+    if not spec.tracking:
+        await run.skip("track", "it was not asked for")
+        return None
+    return await run.attempt(
+        "track",
+        production_registry.track,
+        model=facts.model,
+        name=facts.name,
+        facts=facts,
+        files=artifacts,
+        experiment=spec.experiment or facts.name,
+    )
+
+
+async def _against_champion(
+    run: Run,
+    spec: TrainingSpec,
+    study: Study,
+    registered: Registered,
+    data: str,
+) -> Estimate | None:
+    """Return how much higher the model scores than the present champion on the test part, if there is another one."""
+    found = await run.step("champion", production_registry.find, name=registered.name)
+    others = [one for one in found.versions if "champion" in one.aliases and one.version != registered.version]
+    if not spec.gates.champion or not others:
+        await run.skip("compare", "it was not asked for" if others else "there is no other champion")
+        return None
+    compared = await run.attempt(
+        "compare",
+        performance_validation.validate,
+        model=registered.uri,
+        data=data,
+        against=others[0].uri,
+        metric=study.metric,
+    )
+    if compared is None or compared.comparison is None:
+        return None
+    await run.explain("compare", compared.comparison.says)
+    return compared.comparison.difference
+
+
+def _wanted(spec: TrainingSpec, metric: str) -> list[str]:
+    return list(dict.fromkeys([metric, *spec.metrics])) if spec.metrics else []
+
+
+def _checked(table: Dataset, spec: TrainingSpec) -> dict[str, Any]:
+    return {"data": table.uri, "target": spec.target, "task": spec.task}
