@@ -17,6 +17,8 @@ from mcp_orchestrator.errors import (
     revive,
 )
 
+LINE = 'pip install "mcp-ml-orchestrator[boosting]"'
+
 
 def kinds(base: type[OrchestratorError]) -> Iterator[type[OrchestratorError]]:
     for kind in base.__subclasses__():
@@ -43,8 +45,7 @@ def test_every_kind_has_a_code_of_its_own_and_derives_from_a_builtin_that_fits()
         (InvalidInput("folds", "must be at least 2.", allowed=[2, 3]), "folds: must be at least 2. Allowed: 2, 3."),
         (
             MissingLibrary("It", "lightgbm", "boosting"),
-            "It needs the library 'lightgbm', which is not installed. Install it with: pip install "
-            + '"mcp-ml-orchestrator[boosting]"',
+            f"It needs the library 'lightgbm', which is not installed. Install it with: {LINE}",
         ),
     ],
 )
