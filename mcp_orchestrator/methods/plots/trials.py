@@ -60,7 +60,7 @@ def tuning(scores: Sequence[float | None], *, metric: str, greater_is_better: bo
     axes.set_xlim(0.5 - 0.01 * len(values), len(values) + 0.5 + 0.01 * len(values))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(tick)
-    legend(axes, loc="lower right" if sign > 0 else "upper right")
+    legend(axes, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderpad=0.2, columnspacing=1.4)
     return png(figure)
 
 

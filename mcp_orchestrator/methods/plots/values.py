@@ -36,7 +36,7 @@ def predicted_actual(actual: np.ndarray, predicted: np.ndarray, target: str) -> 
     return png(figure)
 
 
-def residuals(actual: np.ndarray, predicted: np.ndarray, target: str) -> bytes:
+def residuals(actual: np.ndarray, predicted: np.ndarray, target: str = "value") -> bytes:
     """Draw actual minus predicted over the predicted values, with the running median, and how they are distributed."""
     import numpy as np
 
