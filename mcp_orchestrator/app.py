@@ -22,8 +22,9 @@ from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.engine import Engine, Watcher
 from mcp_orchestrator.core.executors import Executor, InProcess, Task, Workers
 from mcp_orchestrator.core.invoke import plain
-from mcp_orchestrator.core.journal import Journal, RunRow, Status
+from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.registry import Registry
+from mcp_orchestrator.core.rows import RunRow, Status
 from mcp_orchestrator.errors import StateUnavailable, StepFailed
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Version, Versions

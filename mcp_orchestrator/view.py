@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mcp_orchestrator.core.journal import RunRow, Status, StepRow
+from mcp_orchestrator.core.rows import RunRow, Status, StepRow
 
 __all__ = ["RunView", "StepView", "view"]
 

@@ -20,8 +20,9 @@ from mcp_orchestrator.cli.machine import Finding, bounds
 from mcp_orchestrator.cli.main import main
 from mcp_orchestrator.component import Check, Context
 from mcp_orchestrator.core.health import examine
-from mcp_orchestrator.core.journal import Journal, Status
+from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.registry import Component, Registry
+from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.settings import Settings
 
 
@@ -154,11 +155,11 @@ def test_runs_and_locks_that_a_killed_process_left_are_named_with_what_to_do(hom
 
     journal = Journal(home)
     run = journal.submit("train", {}).id
-    journal.enter()
+    journal.owners.enter()
     assert journal.claim(run)
     assert {one.check for one in state(home)} == {"database", "runs"}, "its process lives"
-    assert journal._lock is not None
-    journal._lock.close()  # as the kernel does when a process is killed
+    assert journal.owners._lock is not None
+    journal.owners._lock.close()  # as the kernel does when a process is killed
     found = {one.check: one for one in state(home)}
     assert found["run"].state == found["owners"].state == "note"
     assert f"resume {run[:8]}" in found["run"].then

@@ -21,9 +21,10 @@ from pydantic import BaseModel, Field
 from mcp_orchestrator.component import Capability
 from mcp_orchestrator.core.engine import Engine, Workflow
 from mcp_orchestrator.core.executors import InProcess, Workers
-from mcp_orchestrator.core.journal import Journal, Status
+from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.policy import Policy
 from mcp_orchestrator.core.registry import Registry
+from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName
 from mcp_orchestrator.settings import Settings

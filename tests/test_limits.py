@@ -10,9 +10,10 @@ from pydantic import BaseModel
 
 from mcp_orchestrator.core.engine import Engine, Workflow
 from mcp_orchestrator.core.executors import InProcess
-from mcp_orchestrator.core.journal import Journal, Status
+from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.resources import Processors
+from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.settings import Settings
 

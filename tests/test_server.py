@@ -13,7 +13,7 @@ import anyio
 import pytest
 from served import ROWS, TOYS, Era, burning, environment, gone, served
 
-from mcp_orchestrator.core.journal import Status
+from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.errors import InvalidInput, NotReady
 from mcp_orchestrator.server.app import INSTRUCTIONS, listen
 from mcp_orchestrator.server.lean import LeanTool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -64,6 +65,9 @@ async def connected(folder: Path, *, quiet: bool) -> AsyncGenerator[Conversation
     """
     from mcp.client.client import Client
     from mcp.client.stdio import StdioServerParameters, stdio_client
+    from mcp.shared.exceptions import MCPError
+
+    from mcp_orchestrator.errors import StepFailed
 
     home = folder / ".mcp-orchestrator"
     caches = {name: str(home / "cache") for name in ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
@@ -74,9 +78,14 @@ async def connected(folder: Path, *, quiet: bool) -> AsyncGenerator[Conversation
         cwd=folder,
     )
     home.mkdir(exist_ok=True, mode=0o700)
-    with (home / "server.log").open("a", encoding="utf-8") as log:
-        async with Client(stdio_client(server, log)) as client:
-            yield Conversation(client, quiet=quiet)
+    place = home / "server.log"
+    with place.open("a", encoding="utf-8") as log:
+        try:
+            async with Client(stdio_client(server, log)) as client:
+                yield Conversation(client, quiet=quiet)
+        except* MCPError as errors:
+            message = f"The server does not answer: {errors.exceptions[0]}. {place} says: {_end(place)}"
+            raise StepFailed(message) from errors
 
 
 def _path() -> str:
@@ -84,6 +93,12 @@ def _path() -> str:
     return os.pathsep.join(str(Path(one).absolute()) for one in sys.path if one)
 
 
+def _end(log: Path) -> str:
+    return "".join(log.read_text("utf-8", "replace").splitlines()[-1:]) or "nothing"
+
+
 def _short(value: object) -> str:
-    """Return an argument as it would be typed; many records as their number."""
+    """Return an argument as it would be typed; many records as their number, a digest by its beginning."""
+    if isinstance(value, str):
+        return repr(re.sub(r"([0-9a-f]{8})[0-9a-f]{56}", r"\1...", value))
     return f"[{len(cast('list[object]', value))} records]" if isinstance(value, list) else repr(value)

@@ -123,12 +123,12 @@ def _inspected(seen: dict[str, Any]) -> None:
     _answer(f"{seen['rows']} rows, {seen['columns']} columns, {profile['task']}; {figure(profile['classes'])}")
     for text in [*profile["warnings"], *(f"may give the answer away: {name}" for name in profile["leakage_suspects"])]:
         click.echo(f"   {text}")
-    click.echo(f"   frozen as {seen['uri'][:50]}...")
+    click.echo(f"   frozen as {seen['uri']}")
 
 
 def _trained(run: dict[str, Any]) -> None:
     _ran(run)
-    heading("Leaderboard, by cross-validation within the training part")
+    heading("Leaderboard: the best candidates by cross-validation within the training part")
     leaderboard(run["leaderboard"])
     heading("Metrics on the test part, which was used once")
     estimates(run["metrics"], run["baseline"])

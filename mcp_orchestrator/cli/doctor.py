@@ -66,7 +66,8 @@ def findings(session: Session) -> Iterator[Finding]:
 
 def state(home: Path) -> Iterator[Finding]:
     """Look into the databases, and for runs and owners that a killed process left behind."""
-    from mcp_orchestrator.core.journal import Journal, Status
+    from mcp_orchestrator.core.journal import Journal
+    from mcp_orchestrator.core.rows import Status
 
     for file in sorted(home.glob("*.db")):
         try:
@@ -80,11 +81,11 @@ def state(home: Path) -> Iterator[Finding]:
             return
     yield Finding("database", "ok", "no damage found")
     journal = Journal(home)
-    cut = [row for row in journal.runs(status=(Status.RUNNING,), most=1000) if not journal.alive(row.owner)]
+    cut = [row for row in journal.runs(status=(Status.RUNNING,), most=1000) if not journal.owners.alive(row.owner)]
     for row in cut:
         then = f"mcp-orchestrator resume {row.id[:8]}; a server takes it over when it starts."
         yield Finding("run", "note", f"Run {row.id} was cut off when its process ended.", then)
-    stale = [file for file in sorted((home / "owners").glob("*")) if not journal.alive(file.name)]
+    stale = [file for file in sorted((home / "owners").glob("*")) if not journal.owners.alive(file.name)]
     if stale:
         text = f"{len(stale)} processes that worked here were killed; their locks are released."
         yield Finding("owners", "note", text, f"Nothing; the files may be removed: {' '.join(map(str, stale))}")

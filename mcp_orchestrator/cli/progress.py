@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from mcp_orchestrator.core.journal import RunRow
+    from mcp_orchestrator.core.rows import RunRow
 
 __all__ = ["Bar"]
 

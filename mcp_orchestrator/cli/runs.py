@@ -16,7 +16,7 @@ from mcp_orchestrator.cli.work import follow, leave, work
 
 if TYPE_CHECKING:
     from mcp_orchestrator.app import Orchestrator
-    from mcp_orchestrator.core.journal import Event, RunRow
+    from mcp_orchestrator.core.rows import Event, RunRow
     from mcp_orchestrator.view import RunView
 
 __all__ = ["cancel", "resume", "runs"]

@@ -23,7 +23,8 @@ from mcp_orchestrator import logs
 from mcp_orchestrator.component import problem_of
 from mcp_orchestrator.core.executors import Executor
 from mcp_orchestrator.core.invoke import plain
-from mcp_orchestrator.core.journal import Journal, RunRow, Status
+from mcp_orchestrator.core.journal import Journal
+from mcp_orchestrator.core.rows import RunRow, Status
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.errors import NotReady, OrchestratorError, OutOfTime, UnknownName, reject_unknown
 
@@ -82,7 +83,7 @@ class Engine:
 
         With ``recover``, take over the runs whose owner died.
         """
-        self.journal.enter()
+        self.journal.owners.enter()
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
@@ -95,7 +96,7 @@ class Engine:
                     self._group = None
                     group.cancel_scope.cancel("the engine stops")
         finally:
-            self.journal.leave()
+            self.journal.owners.leave()
 
     async def submit(self, workflow: str, spec: Mapping[str, Any], *, key: str | None = None) -> str:
         """Check a specification, write the run down and start to work on it; return the run's id.
@@ -142,7 +143,7 @@ class Engine:
 
     def seen(self, row: RunRow) -> RunRow:
         """Return a run as it is to be shown: one whose owner died is not running, whatever its row says."""
-        if row.status is Status.RUNNING and not self.journal.alive(row.owner):
+        if row.status is Status.RUNNING and not self.journal.owners.alive(row.owner):
             text = "cut off when its process ended; it continues when the orchestrator starts again"
             return row.model_copy(update={"status": Status.QUEUED, "message": text})
         return row
@@ -161,7 +162,7 @@ class Engine:
         await to_thread.run_sync(self.journal.wish, row.id, "cancel")
         if row.id in self._scopes:
             self._scopes[row.id].cancel("cancelled on request")
-        elif not self.journal.alive(row.owner):
+        elif not self.journal.owners.alive(row.owner):
             await to_thread.run_sync(self.journal.abandon, row.id)
         return await self.wait(row.id, 30)
 
@@ -180,7 +181,7 @@ class Engine:
         unfinished = row.status in {Status.QUEUED, Status.RUNNING}
         if row.wish == "pause" and unfinished:
             await to_thread.run_sync(self.journal.wish, row.id, None)
-        elif unfinished and row.id not in self._scopes and not self.journal.alive(row.owner):
+        elif unfinished and row.id not in self._scopes and not self.journal.owners.alive(row.owner):
             self._start(row)
         else:
             await to_thread.run_sync(self.journal.reopen, row.id)
@@ -199,7 +200,8 @@ class Engine:
     async def _recover(self) -> None:
         waiting = self.journal.runs(status=(Status.QUEUED, Status.RUNNING), most=1000)
         for row in reversed(waiting):
-            if row.workflow in self.workflows and not self.journal.alive(row.owner) and row.id not in self._scopes:
+            ours = row.workflow in self.workflows and row.id not in self._scopes
+            if ours and not self.journal.owners.alive(row.owner):
                 log.info("taking over run %s", row.id)
                 self._start(row)
 

@@ -7,23 +7,20 @@ a worker is `WorkerLost`, never silence.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
-import psutil
 from anyio import to_thread
 
 from mcp_orchestrator.core.environment import QUIET, prepare
+from mcp_orchestrator.core.processes import WorkerProcess, Zygote, can_fork, end, lives
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.resources import Processors
 from mcp_orchestrator.core.worker import perform
@@ -94,41 +91,6 @@ class InProcess:
         """Do nothing: there are no processes."""
 
 
-@dataclass(eq=False)
-class _Worker:
-    """A worker process, its connection and the run whose data it has at hand."""
-
-    pid: int
-    connection: socket.socket
-    run: str = ""
-    _rest: bytes = field(default=b"", repr=False)
-
-    async def send(self, message: dict[str, Any]) -> None:
-        data = memoryview(json.dumps(message).encode() + b"\n")
-        while data:
-            try:
-                data = data[self.connection.send(data) :]
-            except BlockingIOError:
-                await anyio.wait_writable(self.connection)
-
-    async def receive(self) -> dict[str, Any] | None:
-        """Return the next message, or None when the worker is gone."""
-        parts = [self._rest]
-        while b"\n" not in parts[-1]:
-            await anyio.wait_readable(self.connection)
-            try:
-                part = self.connection.recv(1 << 20)
-            except BlockingIOError:
-                continue
-            except ConnectionError:
-                part = b""
-            if not part:
-                return None
-            parts.append(part)
-        line, _, self._rest = b"".join(parts).partition(b"\n")
-        return json.loads(line)
-
-
 class Workers:
     """Runs tasks in warm worker processes, each the leader of a process group that is killed whole."""
 
@@ -141,9 +103,9 @@ class Workers:
         self.processors = Processors(settings.workers)
         self._settings = settings
         self._payload = settings.model_dump_json()
-        self._idle: list[_Worker] = []
-        self._busy: set[_Worker] = set()
-        self._zygote: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._idle: list[WorkerProcess] = []
+        self._busy: set[WorkerProcess] = set()
+        self._zygote: Zygote | None = None
         self._starting = anyio.Lock()
 
     async def execute(self, task: Task, report: Report, *, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109
@@ -156,37 +118,35 @@ class Workers:
                     answer = await self._converse(worker, {**asdict(task), "cpus": granted}, report)
             finally:
                 self._busy.discard(worker)
-                if answer is None:
+                if answer is None or not self._worth_keeping(worker):
                     with anyio.CancelScope(shield=True):
-                        await _end(worker)
+                        await end(worker)
                 else:
                     self._keep(worker)
             return _value(task, answer, timeout if scope.cancelled_caught else None)
 
     async def warm(self) -> None:
         """Start the zygote, if this machine can use one."""
-        if _can_fork():
+        if can_fork():
             async with self._starting:
-                self._ensure_zygote()
+                self._nursery()
 
     async def close(self) -> None:
         """End all workers and the zygote."""
         with anyio.CancelScope(shield=True):
             for worker in [*self._idle, *self._busy]:
-                await _end(worker)
+                await end(worker)
             self._idle.clear()
             if self._zygote is not None:
-                process, control = self._zygote
-                self._zygote = None
-                control.close()
-                await to_thread.run_sync(process.wait)
+                zygote, self._zygote = self._zygote, None
+                await zygote.close()
 
     @property
     def processes(self) -> list[int]:
         """The process ids of the living workers."""
         return [one.pid for one in [*self._busy, *self._idle]]
 
-    async def _converse(self, worker: _Worker, task: dict[str, Any], report: Report) -> dict[str, Any]:
+    async def _converse(self, worker: WorkerProcess, task: dict[str, Any], report: Report) -> dict[str, Any]:
         await worker.send(task)
         while True:
             message = await worker.receive()
@@ -198,60 +158,43 @@ class Workers:
                 return message
             report(message["fraction"], message["message"])
 
-    async def _take(self, run: str) -> _Worker:
+    async def _take(self, run: str) -> WorkerProcess:
         """Return an idle worker, one that knows the run if there is one, or a new one."""
         for worker in sorted(self._idle, key=lambda one: one.run != run):
             self._idle.remove(worker)
-            if _lives(worker):
+            if lives(worker):
                 break
             worker.connection.close()
         else:
             async with self._starting:
-                worker = await self._fork() if _can_fork() else self._spawn()
+                worker = await self._nursery().fork() if can_fork() else self._spawn()
         worker.run = run
         self._busy.add(worker)
         return worker
 
-    def _keep(self, worker: _Worker) -> None:
+    def _keep(self, worker: WorkerProcess) -> None:
         self._idle.insert(0, worker)
         for spare in self._idle[max(KEEP_WARM, self.processors.total) :]:
             self._idle.remove(spare)
             spare.connection.close()  # a worker whose connection closes ends by itself
 
-    async def _fork(self) -> _Worker:
-        process, control = self._ensure_zygote()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                socket.send_fds(control, [b"f"], [theirs.fileno()])
-                with control.makefile("rb") as answers:
-                    answer = await to_thread.run_sync(answers.readline)
-            except OSError:
-                answer = b""
-        if not answer:
-            ours.close()
-            control.close()
-            self._zygote = None
-            code = await to_thread.run_sync(process.wait)
-            text = f"The process that starts workers ended (exit code {code}); it is started again on the next try."
-            raise WorkerLost(text)
-        ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        return _Worker(json.loads(answer)["pid"], ours)
+    def _worth_keeping(self, worker: WorkerProcess) -> bool:
+        """Whether a new worker would not be better: one born before the zygote was ready imports for itself."""
+        return worker.ready or self._zygote is None or not self._zygote.ready
 
-    def _ensure_zygote(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        if self._zygote is None or self._zygote[0].poll() is not None:
+    def _nursery(self) -> Zygote:
+        if self._zygote is None or self._zygote.ended:
             ours, theirs = socket.socketpair()
             with theirs:
-                process = self._start("zygote", theirs)
-            self._zygote = (process, ours)
+                self._zygote = Zygote(self._start("zygote", theirs), ours)
         return self._zygote
 
-    def _spawn(self) -> _Worker:
+    def _spawn(self) -> WorkerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             process = self._start("worker", theirs)
         ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        return _Worker(process.pid, ours)
+        return WorkerProcess(process.pid, ours)
 
     def _start(self, module: str, theirs: socket.socket) -> subprocess.Popen[bytes]:
         folder = self._settings.home / "logs"
@@ -276,43 +219,6 @@ class Workers:
                 start_new_session=True,
                 cwd=self._settings.project if Path(self._settings.project).is_dir() else None,
             )
-
-
-def _can_fork() -> bool:
-    return sys.platform == "linux"
-
-
-def _lives(worker: _Worker) -> bool:
-    try:
-        return worker.connection.recv(1, socket.MSG_PEEK) != b""
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-
-
-async def _end(worker: _Worker) -> None:
-    """Kill the worker's whole process group and what descends from it, and return when all of it is gone."""
-    family: list[psutil.Process] = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        leader = psutil.Process(worker.pid)
-        family = [leader, *leader.children(recursive=True)]
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, signal.SIGKILL)
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    worker.connection.close()
-    with anyio.move_on_after(5):
-        while any(_works(one) for one in family):  # noqa: ASYNC110 - the kernel tells only the parent
-            await anyio.sleep(0.005)
-
-
-def _works(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _value(task: Task, answer: dict[str, Any] | None, timeout: float | None) -> Any:  # noqa: ANN401

@@ -8,23 +8,18 @@ to know that a run was cut off.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from pydantic import BaseModel
-
+from mcp_orchestrator.core.owners import Owners
+from mcp_orchestrator.core.rows import Event, RunRow, Status, StepRow, run_of, step_of
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName
 from orchestrator_memory.door import Door, now
 
-if os.name == "posix":
-    import fcntl
-
-__all__ = ["Event", "Journal", "RunRow", "Status", "StepRow"]
+__all__ = ["Journal"]
 
 SCHEMA = (
     """
@@ -50,76 +45,6 @@ SCHEMA = (
 )
 
 
-class Status(StrEnum):
-    """The states of a run; the last four are final until somebody resumes it."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    WAITING = "waiting"
-    SUCCEEDED = "succeeded"
-    DEGRADED = "degraded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether the run has ended."""
-        return self in {Status.SUCCEEDED, Status.DEGRADED, Status.FAILED, Status.CANCELLED}
-
-
-class StepRow(BaseModel):
-    """One step of a run as it was journaled."""
-
-    name: str
-    component: str
-    capability: str
-    inputs: str
-    status: str
-    reason: str = ""
-    attempt: int = 1
-    started: int
-    ended: int | None = None
-    result: Any = None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long the step took, once it has ended."""
-        return None if self.ended is None else (self.ended - self.started) / 1e6
-
-
-class Event(BaseModel):
-    """Something that happened in a run; ``seq`` grows over all runs."""
-
-    seq: int
-    run: str
-    step: str
-    kind: str
-    data: dict[str, Any]
-    at: int
-
-
-class RunRow(BaseModel):
-    """A run as it was journaled."""
-
-    id: str
-    workflow: str
-    spec: dict[str, Any]
-    status: Status
-    owner: str | None = None
-    wish: str | None = None
-    key: str | None = None
-    result: dict[str, Any] | None = None
-    error: str | None = None
-    error_code: str | None = None
-    cut: int = 0
-    progress: float = 0.0
-    message: str = ""
-    created: int
-    started: int | None = None
-    ended: int | None = None
-
-
 class Journal:
     """Runs, steps and events in ``orchestrator.db``."""
 
@@ -127,40 +52,12 @@ class Journal:
         """Open the journal of a state home."""
         self.door = Door(home / "orchestrator.db")
         self.door.migrate("journal", SCHEMA)
-        self._owners = home / "owners"
-        self._lock: IO[str] | None = None
-        self.owner = ""
+        self.owners = Owners(home / "owners")
 
-    # Owners ------------------------------------------------------------------------------------------------------
-
-    def enter(self) -> None:
-        """Become an owner: hold a lock that ends with this process."""
-        self._owners.mkdir(exist_ok=True, mode=0o700)
-        self.owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._lock = (self._owners / self.owner).open("w")
-        if os.name == "posix":
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-
-    def leave(self) -> None:
-        """Stop being an owner; what is still running can be taken over."""
-        if self._lock is not None:
-            self._lock.close()
-            (self._owners / self.owner).unlink(missing_ok=True)
-            self._lock = None
-
-    def alive(self, owner: str | None) -> bool:
-        """Whether the process behind ``owner`` still lives."""
-        if owner is None:
-            return False
-        try:
-            with (self._owners / owner).open("r+") as file:
-                if os.name == "posix":
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except FileNotFoundError:
-            return False
-        return os.name != "posix"
+    @property
+    def owner(self) -> str:
+        """The name of this process among the owners; empty while it owns nothing."""
+        return self.owners.name
 
     # Runs --------------------------------------------------------------------------------------------------------
 
@@ -174,7 +71,7 @@ class Journal:
                 (run, workflow, json.dumps(spec), Status.QUEUED, key, now()),
             )
             row = db.execute("SELECT * FROM run WHERE id=? OR (key IS NOT NULL AND key=?)", (run, key)).fetchone()
-        kept = _run(row)
+        kept = run_of(row)
         if kept.workflow != workflow or kept.spec != json.loads(json.dumps(spec)):
             raise InvalidInput("key", f"{key!r} was used for another request.", then="Use a new key for a new request.")
         return kept
@@ -182,7 +79,7 @@ class Journal:
     def claim(self, run: str) -> bool:
         """Take a queued run, or one whose owner died; False when somebody else has it or it has ended."""
         row = self.run(run)
-        if row.status.final or (row.owner not in {None, self.owner} and self.alive(row.owner)):
+        if row.status.final or (row.owner not in {None, self.owner} and self.owners.alive(row.owner)):
             return False
         cut = row.cut + (row.status is Status.RUNNING)
         with self.door.write() as db:
@@ -277,7 +174,7 @@ class Journal:
         if len(rows) != 1:
             then = "The beginning fits several runs; give more of it." if rows else "List them with list_runs."
             raise UnknownName("run", run, then=then)
-        return _run(rows[0])
+        return run_of(rows[0])
 
     def runs(
         self, *, status: Iterable[str] = (), workflow: str | None = None, most: int = 50, after: int = 0
@@ -288,14 +185,14 @@ class Journal:
         where = f"WHERE (? OR status IN ({marks})) AND (? IS NULL OR workflow=?)"
         text = f"SELECT * FROM run {where} ORDER BY created DESC, id LIMIT ? OFFSET ?"  # noqa: S608 - question marks
         values = [not wanted, *wanted, workflow, workflow, most, after]
-        return [_run(row) for row in self.door.read().execute(text, values)]
+        return [run_of(row) for row in self.door.read().execute(text, values)]
 
     # Steps -------------------------------------------------------------------------------------------------------
 
     def steps(self, run: str) -> list[StepRow]:
         """Return the steps of a run in the order in which they began."""
         rows = self.door.read().execute("SELECT * FROM step WHERE run=? ORDER BY position", (run,))
-        return [_step(row) for row in rows]
+        return [step_of(row) for row in rows]
 
     def begin(self, run: str, name: str, component: str, capability: str, inputs: str) -> int:
         """Write down that a step starts; return which attempt it is (a step that was cut off has one before it)."""
@@ -349,16 +246,3 @@ def _event(db: sqlite3.Connection, run: str, step: str, kind: str, data: dict[st
     db.execute(
         "INSERT INTO event(run, step, kind, data, at) VALUES(?,?,?,?,?)", (run, step, kind, json.dumps(data), now())
     )
-
-
-def _run(row: sqlite3.Row) -> RunRow:
-    values = dict(row)
-    values["spec"] = json.loads(values["spec"])
-    values["result"] = json.loads(values["result"]) if values["result"] else None
-    return RunRow(**values)
-
-
-def _step(row: sqlite3.Row) -> StepRow:
-    values = {key: value for key, value in dict(row).items() if key not in {"run", "position"}}
-    values["result"] = json.loads(values["result"]) if values["result"] else None
-    return StepRow(**values)

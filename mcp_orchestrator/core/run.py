@@ -22,8 +22,9 @@ from mcp_orchestrator import logs
 from mcp_orchestrator.component import Capability
 from mcp_orchestrator.core.executors import Executor, Task
 from mcp_orchestrator.core.invoke import plain
-from mcp_orchestrator.core.journal import Journal, StepRow
+from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.policy import Policy
+from mcp_orchestrator.core.rows import StepRow
 from mcp_orchestrator.errors import Cancelled, OrchestratorError, StepFailed, WorkerLost
 
 __all__ = ["Run"]

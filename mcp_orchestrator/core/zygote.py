@@ -21,6 +21,7 @@ import sys
 
 from mcp_orchestrator.core import worker
 from mcp_orchestrator.core.environment import prepare
+from mcp_orchestrator.settings import Settings
 
 __all__ = ["main"]
 
@@ -69,12 +70,14 @@ def main(control_fd: int, settings: str, *, preload: bool) -> None:
                 pid = _fork(control, sockets[0], settings)
                 living.add(pid)
                 os.close(sockets[0])
-                control.sendall(json.dumps({"pid": pid}).encode() + b"\n")
+                control.sendall(json.dumps({"pid": pid, "ready": not pending}).encode() + b"\n")
             elif pending:
                 _load(pending.pop(0))
                 if not pending:
                     gc.collect()
                     gc.freeze()  # children share these pages instead of copying them
+                    living.add(_prepare_tracking(control, settings))
+                    control.sendall(b'{"ready": true}\n')
     finally:
         for pid in living:
             with contextlib.suppress(ProcessLookupError):
@@ -106,6 +109,23 @@ def _fork(control: socket.socket, task_fd: int, settings: str) -> int:
                 os._exit(1)
         control.close()
         worker.serve(socket.socket(fileno=task_fd), settings)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _prepare_tracking(control: socket.socket, settings: str) -> int:
+    """Make MLflow's database, which takes seconds, in a child, before anybody needs it."""
+    pid = os.fork()
+    if pid:
+        os.setpgid(pid, pid)
+        return pid
+    code = 1
+    try:
+        control.close()
+        os.nice(5)
+        store = importlib.import_module("mcp_orchestrator.tracking.store")
+        store.prepare(Settings.model_validate_json(settings).home)
         code = 0
     finally:
         os._exit(code)

@@ -9,7 +9,7 @@ import anyio
 from mcp.server.mcpserver.context import Context
 
 from mcp_orchestrator.app import Orchestrator
-from mcp_orchestrator.core.journal import RunRow
+from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.view import RunView
 
 __all__ = ["Session", "follow", "watched"]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from mcp_orchestrator.components.evaluation.performance_validation import Gates
 from mcp_orchestrator.components.training.automl_orchestrator import Study
 from mcp_orchestrator.components.training.production_registry import Registered
-from mcp_orchestrator.core.journal import StepRow
+from mcp_orchestrator.core.rows import StepRow
 from mcp_orchestrator.methods.facts import Facts
 from mcp_orchestrator.methods.gates import GateVerdict
 from mcp_orchestrator.methods.importance import Importance

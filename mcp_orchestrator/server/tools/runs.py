@@ -9,7 +9,7 @@ from anyio import to_thread
 from pydantic import Field
 
 from mcp_orchestrator.app import Orchestrator
-from mcp_orchestrator.core.journal import RunRow
+from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.server.results import RunAnswer, RunLine, Runs, moment, offset
 from mcp_orchestrator.server.session import Session, follow, orchestrator
 from mcp_orchestrator.server.tools.workflows import Wait

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mcp_orchestrator.core.journal import Status
+from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.server.errors import failed_run
 from mcp_orchestrator.server.results import RunAnswer
 from mcp_orchestrator.server.session import Session, follow, orchestrator
