@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_orchestrator.errors import DataRejected
 from mcp_orchestrator.methods.tables.dialect import header_names
-from mcp_orchestrator.methods.tables.stream import Stream, Tell
+from mcp_orchestrator.methods.tables.stream import Stream, Tell, told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["open_arrow", "open_frame", "open_parquet", "open_table", "tidy"]
 
 ROWS = 1 << 14
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_800_000_000
+"""The years 1 and 10000 in microseconds since 1970."""
 
 
 def open_parquet(path: Path, *, tell: Tell) -> Stream:
@@ -36,7 +38,7 @@ def open_parquet(path: Path, *, tell: Tell) -> Stream:
     try:
         file = parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
-        raise DataRejected(f"{path.name} is not a readable Parquet file: {error}") from error
+        raise DataRejected(f"{path.name} is not a readable Parquet file: {told(error)}.") from error
     names = _checked(file.schema_arrow)
     rows = max(1, file.metadata.num_rows)
 
@@ -48,8 +50,8 @@ def open_parquet(path: Path, *, tell: Tell) -> Stream:
                     yield tidy(block, names)
                     done += len(block)
                     tell(done / rows)
-        except OSError as error:
-            raise DataRejected(f"{path.name} is damaged: {error}") from error
+        except (pa.ArrowException, OSError) as error:
+            raise DataRejected(f"{path.name} is damaged: {told(error)}.", then="Write it again.") from error
 
     return Stream(blocks=blocks(), typed=True)
 
@@ -75,8 +77,8 @@ def open_arrow(path: Path, *, tell: Tell) -> Stream:
                     for begin in range(0, len(block), ROWS):
                         yield tidy(block.slice(begin, ROWS), names)
                     tell(number / getattr(reader, "num_record_batches", number + 1))
-        except OSError as error:
-            raise DataRejected(f"{path.name} is damaged: {error}") from error
+        except (pa.ArrowException, OSError) as error:
+            raise DataRejected(f"{path.name} is damaged: {told(error)}.", then="Write it again.") from error
 
     for opener in (pa.ipc.open_file, pa.ipc.open_stream):
         source = pa.OSFile(str(path))
@@ -89,7 +91,7 @@ def open_arrow(path: Path, *, tell: Tell) -> Stream:
             names = _checked(reader.schema)
             return Stream(blocks=blocks(reader, source), typed=True)
     raise DataRejected(
-        f"{path.name} is not a readable Feather or Arrow file: {problem}", then="Write it again, as version 2."
+        f"{path.name} is not a readable Feather or Arrow file: {told(problem)}.", then="Write it again, as version 2."
     )
 
 
@@ -115,7 +117,7 @@ def open_frame(frame: pd.DataFrame) -> Stream:
             columns.append(pa.Array.from_pandas(frame.iloc[:, position]))
         except (pa.ArrowException, TypeError, OverflowError) as error:
             raise DataRejected(
-                f"holds values of several types: {error}", column=name, then="Give it one type."
+                f"holds values of several types: {told(error)}.", column=name, then="Give it one type."
             ) from error
     return open_table(pa.table(columns, names=list(names)))
 
@@ -124,6 +126,7 @@ def tidy(block: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     """Bring a block to the five types."""
     import pyarrow as pa
 
+    block.validate(full=True)
     columns = [_column(block.column(at), name) for at, name in enumerate(names)]
     return pa.RecordBatch.from_arrays(columns, names=list(names))
 
@@ -148,27 +151,45 @@ def _column(values: Any, name: str) -> Any:  # noqa: ANN401 - an array becomes a
         return _column(kind.value_type if values is kind else values.dictionary_decode(), name)
     if isinstance(kind, pa.BaseExtensionType):
         return _column(kind.storage_type if values is kind else values.storage, name)
-    if types.is_timestamp(kind):
-        wanted: Any = pa.timestamp("us")
-    elif types.is_date(kind):
-        wanted = pa.timestamp("us")
-    elif types.is_boolean(kind):
-        wanted = pa.bool_()
-    elif types.is_integer(kind):
-        wanted = pa.int64()
-    elif types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind) or types.is_duration(kind):
-        wanted = pa.float64()
-    elif types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_time(kind):
-        wanted = pa.string()
-    else:
-        raise DataRejected(
-            f"holds {kind}, which no feature can be made of.",
-            column=name,
-            then="Give one number, text, date or truth value in each cell, or leave the column out.",
-        )
-    if values is kind or kind == wanted:
+    wanted = _wanted(kind, name)
+    if values is kind:
         return values
-    return _cast(values, wanted, name)
+    found = values if kind == wanted else _cast(values, wanted, name)
+    if types.is_timestamp(wanted):
+        _refuse_far(found, name)
+    return found
+
+
+def _wanted(kind: Any, name: str) -> Any:  # noqa: ANN401 - pyarrow types
+    import pyarrow as pa
+    from pyarrow import types
+
+    for wanted, those in (
+        (pa.int64(), (types.is_integer,)),
+        (pa.float64(), (types.is_floating, types.is_decimal, types.is_null, types.is_duration)),
+        (pa.bool_(), (types.is_boolean,)),
+        (pa.timestamp("us"), (types.is_timestamp, types.is_date)),
+        (pa.string(), (types.is_string, types.is_large_string, types.is_string_view, types.is_time)),
+    ):
+        if any(one(kind) for one in those):
+            return wanted
+    raise DataRejected(
+        f"holds {kind}, which no feature can be made of.",
+        column=name,
+        then="Give one number, text, date or truth value in each cell, or leave the column out.",
+    )
+
+
+def _refuse_far(values: pa.Array, name: str) -> None:
+    """Refuse times that no calendar of this program can show."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    bounds = compute.min_max(values.cast(pa.int64())).as_py()
+    if bounds["min"] is not None and (bounds["min"] < FIRST or bounds["max"] >= LAST):
+        raise DataRejected(
+            "holds a time before the year 1 or after the year 9999.", column=name, then="Leave it empty."
+        )
 
 
 def _cast(values: Any, wanted: Any, name: str) -> Any:  # noqa: ANN401 - pyarrow arrays
@@ -180,4 +201,6 @@ def _cast(values: Any, wanted: Any, name: str) -> Any:  # noqa: ANN401 - pyarrow
     try:
         return values.cast(wanted, safe=not types.is_temporal(values.type))
     except pa.ArrowInvalid as error:
-        raise DataRejected(f"does not fit into {wanted}: {error}", column=name, then="Store it as text.") from error
+        raise DataRejected(
+            f"does not fit into {wanted}: {told(error)}.", column=name, then="Store it as text."
+        ) from error

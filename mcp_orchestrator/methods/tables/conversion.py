@@ -56,7 +56,7 @@ def converted(values: pa.Array, reading: Reading, *, column: str, start: int) ->
     if reading.kind == "date":
         return _dates(text, reading, column=column, start=start)
     if reading.unit:
-        text = compute.replace_substring_regex(text, UNIT, r"\1\2")
+        text = compute.utf8_trim_whitespace(compute.replace_substring_regex(text, UNIT, r"\1\2"))
     if reading.remove:
         text = compute.replace_substring_regex(text, reading.remove, "")
     if reading.comma:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from mcp_orchestrator.errors import DataRejected
 from mcp_orchestrator.methods.tables.dialect import Dialect, read_dialect, rows
 from mcp_orchestrator.methods.tables.encoding import opened, scan
-from mcp_orchestrator.methods.tables.stream import Stream, Tell
+from mcp_orchestrator.methods.tables.stream import Stream, Tell, told
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +36,7 @@ def open_delimited(path: Path, *, packed: bool, most: int, tell: Tell) -> Stream
         _refuse_open_quote(rows(path, dialect, packed=packed))
     stream = Stream(
         blocks=_blocks(path, dialect, packed=packed, size=facts.size, tell=tell),
-        warnings=[facts.warning] if facts.warning else [],
+        warnings=[*([facts.warning] if facts.warning else []), *dialect.warnings],
         unnamed=set(dialect.unnamed),
     )
     if len(dialect.names) == 1:
@@ -50,7 +50,8 @@ def _blocks(path: Path, dialect: Dialect, *, packed: bool, size: int, tell: Tell
     import pyarrow as pa
 
     seen = 0
-    for block_size in (BLOCK, LONGEST):
+    wide = min(LONGEST // 2, BLOCK * max(1, len(dialect.names) // 500))  # so that a block holds many rows of any table
+    for block_size in (wide, LONGEST):
         broken: list[csv.InvalidRow] = []
         ahead = seen  # rows that were already given when a row longer than a block ended the first reading
         try:
@@ -66,7 +67,7 @@ def _blocks(path: Path, dialect: Dialect, *, packed: bool, size: int, tell: Tell
             if broken:
                 raise _ragged(broken[0], dialect) from error
             if "straddl" not in str(error):
-                raise DataRejected(f"{path.name} cannot be read: {error}") from error
+                raise DataRejected(f"{path.name} cannot be read: {told(error)}.") from error
             if block_size == LONGEST:
                 _refuse_open_quote(rows(path, dialect, packed=packed))
                 message = f"{path.name} has a row of more than {LONGEST:,} bytes after row {seen}."

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from mcp_orchestrator.errors import DataRejected
@@ -34,6 +33,7 @@ class Dialect:
     unnamed: frozenset[str]
     skip: int
     quoted: bool
+    warnings: tuple[str, ...] = ()
 
 
 def read_dialect(path: Path, facts: Bytes, *, packed: bool) -> Dialect:
@@ -43,24 +43,15 @@ def read_dialect(path: Path, facts: Bytes, *, packed: bool) -> Dialect:
         DataRejected: two columns share a name, there are no rows, or the first row is data and no header.
 
     """
-    encoding = "utf-8-sig" if facts.encoding == "utf-8" else facts.encoding
-    with opened(path, packed=packed) as file, io.TextIOWrapper(file, encoding, newline="", errors="replace") as text:
-        sample = text.read(SAMPLE)
-        whole = not text.read(1)
-    lines = sample.splitlines(keepends=True)
-    start = 0
-    delimiter = ""
-    while start < len(lines) - 1 and not lines[start].strip():
-        start += 1
-    if (declared := re.fullmatch(r"sep=(.)\s*", lines[start])) is not None:  # what Excel writes for itself
-        delimiter, start = declared[1], start + 1
-    lines = lines[start:] if whole or len(lines) - start < 3 else lines[start:-1]
-    delimiter = delimiter or _delimiter(lines, path.name)
-    with _long_fields():
-        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-        head = next(reader, [])
-        ends = start + reader.line_num
-        first = [row for row in islice(_lenient(reader), 200) if row]
+    lines, whole = _beginning(path, facts, packed=packed)
+    if not any(line.strip() for line in lines):
+        raise DataRejected(f"{path.name} is empty.", then="Give a file with a header and rows.")
+    declared = re.fullmatch(r"sep=(.)\s*", lines[0])  # what Excel writes for itself
+    above = 1 if declared is not None else 0
+    delimiter, read = _delimiter(lines[above:], path.name, declared[1] if declared is not None else "")
+    at = _header_at(read)
+    ends, head = read[at] if at < len(read) else (1, [])
+    first = [row for _, row in read[at + 1 : None if whole else -1] if row]
     if facts.nul:
         _refuse_nul(path, facts, delimiter, packed=packed)
     names, unnamed = header_names(head)
@@ -72,8 +63,9 @@ def read_dialect(path: Path, facts: Bytes, *, packed: bool) -> Dialect:
         encoding=facts.encoding,
         names=names,
         unnamed=unnamed,
-        skip=ends,
+        skip=above + ends,
         quoted=facts.quotes > 0,
+        warnings=_doubts(names, [row for _, row in read[:at] if row]),
     )
 
 
@@ -139,26 +131,61 @@ def rows(path: Path, dialect: Dialect, *, packed: bool) -> Iterator[tuple[int, l
                     yield number, row
 
 
-def _delimiter(lines: list[str], name: str) -> str:
-    """Choose the delimiter that splits the rows into as many fields as the header, and into most."""
-    scores: dict[str, tuple[float, int]] = {}
-    for delimiter in DELIMITERS:
-        with _long_fields():
-            widths = [
-                len(row) for row in _lenient(csv.reader(lines, delimiter=delimiter, skipinitialspace=True)) if row
-            ]
+def _beginning(path: Path, facts: Bytes, *, packed: bool) -> tuple[list[str], bool]:
+    """Return the first lines, and whether they are all."""
+    encoding = "utf-8-sig" if facts.encoding == "utf-8" else facts.encoding
+    with opened(path, packed=packed) as file, io.TextIOWrapper(file, encoding, newline="", errors="replace") as text:
+        sample = text.read(SAMPLE)
+        while sample.count("\n") + sample.count("\r") < 4 and (more := text.read(len(sample))):
+            sample += more
+        whole = not text.read(1)
+    return list(io.StringIO(sample, newline="")), whole
+
+
+def _delimiter(lines: list[str], name: str, declared: str) -> tuple[str, list[tuple[int, list[str]]]]:
+    """Choose the delimiter that splits the rows into as many fields as the header, and into most.
+
+    Returns the delimiter and the rows, each with the number of lines up to its end.
+    """
+    best: tuple[float, int] = (0.0, 0)
+    chosen = declared or ("\t" if name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ",")
+    for delimiter in () if declared else DELIMITERS:
+        rows = _parsed(lines, delimiter)
+        widths = [len(row) for _, row in rows[_header_at(rows) :] if row]
         if widths and widths[0] > 1:
-            scores[delimiter] = (round(widths.count(widths[0]) / len(widths), 1), widths[0])
-    if scores:
-        return max(scores, key=lambda one: scores[one])
-    return "\t" if name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
+            score = round(widths.count(widths[0]) / len(widths), 1), widths[0]
+            if score > best:
+                best, chosen = score, delimiter
+    return chosen, _parsed(lines, chosen)
 
 
-def _lenient(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    try:
-        yield from reader
-    except csv.Error:
-        return
+def _parsed(lines: list[str], delimiter: str) -> list[tuple[int, list[str]]]:
+    with _long_fields():
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+        return [(reader.line_num, row) for row in reader]
+
+
+def _header_at(rows: list[tuple[int, list[str]]]) -> int:
+    """Return the place of the header: the first row that is neither blank nor a title or a comment above the table."""
+    widths = Counter(len(row) for _, row in rows if row)
+    usual = widths.most_common(1)[0][0] if widths else 0
+    for at, (_, row) in enumerate(rows):
+        blank = not any(cell.strip() for cell in row)
+        below = rows[at + 1][1] if at + 1 < len(rows) else ["x"]
+        if blank or (len(row) != usual and (row[0].lstrip().startswith("#") or not below)):
+            continue
+        return at
+    return len(rows)
+
+
+def _doubts(names: Sequence[str], titles: list[list[str]]) -> tuple[str, ...]:
+    found: list[str] = []
+    if titles:
+        shown = "; ".join(" ".join(row).strip() for row in titles)
+        found.append(f"The lines above the header were taken as titles: {shown[:200]}.")
+    if all(NUMBER.fullmatch(name) for name in names):
+        found.append(f"All column names are numbers ({', '.join(names[:5])}): if these are data, put names above them.")
+    return tuple(found)
 
 
 def _refuse_nul(path: Path, facts: Bytes, delimiter: str, *, packed: bool) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from mcp_orchestrator.errors import DataRejected
+from mcp_orchestrator.methods.tables.stream import told
 
 __all__ = ["Bytes", "opened", "scan"]
 
@@ -42,8 +43,6 @@ LEGACY = [
 ]
 CENTRAL = re.compile(rb"[\xa3\xa5\xaf\xb3\xb9\xbc\xbe][A-Za-z\xc0-\xff]|[A-Za-z\xc0-\xff]\xbf[A-Za-z\xc0-\xff]")
 """Bytes inside words that are signs in Western but letters in Central Europe: the detector cannot tell the two."""
-UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
-"""Bytes that cp1252 does not define; a Western file that has one is Latin-1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +68,7 @@ def opened(path: Path, *, packed: bool) -> Generator[BinaryIO]:
         with cast("BinaryIO", gzip.open(path, "rb")) if packed else path.open("rb") as file:
             yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataRejected(f"{path.name} is not a whole gzip file: {error}", then="Pack it again.") from error
+        raise DataRejected(f"{path.name} is not a whole gzip file: {told(error)}.", then="Pack it again.") from error
 
 
 def scan(path: Path, *, packed: bool, most: int) -> Bytes:
@@ -109,7 +108,7 @@ def scan(path: Path, *, packed: bool, most: int) -> Bytes:
         raise DataRejected(f"{path.name} is empty.", then="Give a file with a header and rows.")
     if bad is None:
         return Bytes(encoding=wide or "utf-8", size=size, quotes=quotes, nul=nul)
-    encoding = _legacy(path, bad)
+    encoding = _proved(path, _legacy(path, bad), packed=packed)
     warning = f"The file is not UTF-8; it was read as {encoding}, a guess from its bytes. Check letters with accents."
     return Bytes(encoding=encoding, size=size, quotes=quotes, nul=nul, warning=warning)
 
@@ -128,6 +127,29 @@ def _wide(head: bytes) -> str:
     return ""
 
 
+def _proved(path: Path, encoding: str, *, packed: bool) -> str:
+    """Return the encoding if all bytes have a meaning in it; Western text that has others is Latin-1.
+
+    Raises:
+        DataRejected: a byte has no meaning.
+
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with opened(path, packed=packed) as file:
+            while block := file.read(BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        if encoding == "cp1252":
+            return "latin-1"
+        raise DataRejected(
+            f"{path.name} is neither UTF-8 nor, as its first letters suggest, {encoding}: {error.reason}.",
+            then="Export it again as UTF-8.",
+        ) from error
+    return encoding
+
+
 def _legacy(path: Path, window: bytes) -> str:
     """Guess the encoding of text that is not UTF-8 from the bytes around the first place that shows it."""
     text = window.decode("utf-8", errors="replace")
@@ -143,5 +165,5 @@ def _legacy(path: Path, window: bytes) -> str:
     guesses = list(from_bytes(lines, cp_isolation=LEGACY))
     western = any("cp1252" in guess.could_be_from_charset for guess in guesses) or not guesses
     if western and not CENTRAL.search(lines):
-        return "latin-1" if any(byte in window for byte in UNDEFINED) else "cp1252"
+        return "cp1252"
     return next((guess.encoding for guess in guesses if guess.encoding != "cp1252"), "cp1252")

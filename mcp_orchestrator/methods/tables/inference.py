@@ -92,7 +92,9 @@ def _decide(name: str, seen: Evidence, *, european: bool) -> Reading:
     shapes, unit = _with_units(seen)
     kinds = frozenset(shapes)
     if kinds in TRUTH or kinds in LETTERS:
-        return Reading(kind="bool", note=_join(note, f"read from {seen.first[next(iter(kinds))][1]!r} and the like"))
+        return Reading(
+            kind="bool", note=_join(note, f"read from {min(seen.first[one] for one in kinds)[1]!r} and the like")
+        )
     if kinds in DATES:
         return Reading(kind="date", order=DATES[kinds], note=note)
     style, warning = _number(name, seen, shapes, european=european)
@@ -134,7 +136,7 @@ def _number(name: str, seen: Evidence, shapes: Counter[str], *, european: bool) 
 def _doubt(name: str, seen: Evidence, shapes: Counter[str]) -> str:
     """Say why a column that is nearly something else was kept as text."""
     kinds = frozenset(shapes)
-    if kinds == {"either"}:
+    if kinds == frozenset({"either"}):
         return (
             f"Column {name!r}: dates such as {_first(seen, 'either')!r} can be day/month or month/day; kept as text. "
             "Write them as YYYY-MM-DD."

@@ -19,6 +19,7 @@ IDENTIFIER = re.compile(
     r"(^|[_\W])(id|ids|uuid|guid|key|index|row|row_?num(ber)?|nr|no|unnamed|column_1)$|(?<=[a-z])(Id|ID|Key|Uuid)$",
     re.IGNORECASE,
 )
+MIXED = 0.8
 PERIOD = re.compile(r"year|month|week|day|hour|date|time|period|quarter|age", re.IGNORECASE)
 TARGETS = (
     "target",
@@ -113,6 +114,9 @@ def _words(present: pd.Series, name: str, distinct: int) -> tuple[Kind, str]:
     some = present.head(2000).astype(str)
     words = float(some.str.count(r"\S+").mean())
     unlike = distinct > 0.9 * rows
+    digits = float(some.str.fullmatch(r"[+-]?\d+(?:[.,]\d+)?").mean())
+    if MIXED <= digits < 1:
+        return "text", "mostly numbers, and some words"
     if rows >= ENOUGH and unlike and words < 2.5:
         return "identifier", "a different value in nearly each row"
     if (words >= 4 and distinct > max(ENOUGH, 0.05 * rows)) or (rows >= ENOUGH and unlike):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_orchestrator.errors import DataRejected
+from mcp_orchestrator.methods.tables.stream import told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +93,7 @@ def opened_snapshot(path: Path) -> Any:  # noqa: ANN401 - pyarrow's ParquetFile
     try:
         return parquet.ParquetFile(path, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
-        raise DataRejected(f"{path} is not a readable snapshot: {error}") from error
+        raise DataRejected(f"{path} is not a readable snapshot: {told(error)}.") from error
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

@@ -23,6 +23,7 @@ BY_SUFFIX = {suffix: kind for kind, suffixes in KINDS.items() for suffix in suff
 PACKED = frozenset({"delimited", "json"})
 EXECUTABLE = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".npy", ".npz"})
 LISTED = 1000
+LONGEST = 1000
 
 
 def allowed(settings: Settings, given: str) -> Path:
@@ -36,7 +37,7 @@ def allowed(settings: Settings, given: str) -> Path:
         InvalidInput: there is no such file, or it is a folder, too large, or not a path.
 
     """
-    if "\0" in given or not given.strip():
+    if "\0" in given or not given.strip() or len(given) > LONGEST:
         raise InvalidInput("data", "is not a path.", then="Give the path of a file.")
     try:
         path = (settings.project / Path(given).expanduser()).resolve()
@@ -123,7 +124,7 @@ def _near(path: Path) -> str:
 def _files(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(LISTED), strict=False)]
+            names = [entry.name for entry, _ in zip(entries, range(LISTED), strict=False) if entry.is_file()]
     except OSError:
         return []
     return sorted(name for name in names if Path(name.removesuffix(".gz")).suffix.lower() in BY_SUFFIX)

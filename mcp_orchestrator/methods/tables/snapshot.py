@@ -186,12 +186,12 @@ def _convert(ctx: Context, spool: Spool, readings: dict[str, Reading], path: Pat
 
 def _noticed(writer: Writer) -> list[str]:
     found = [
-        f"Column {name!r}: {count:,} infinite values became missing."
+        f"Column {name!r}: {count:,} infinite value(s) became missing."
         for name, count in writer.infinite.items()
         if count
     ]
     if writer.blank:
-        found.append(f"{writer.blank:,} rows without any value were left out.")
+        found.append(f"{writer.blank:,} row(s) without any value were left out.")
     return found
 
 

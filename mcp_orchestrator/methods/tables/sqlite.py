@@ -12,7 +12,7 @@ from urllib.parse import quote
 from mcp_orchestrator.errors import DataRejected, InvalidInput, NotAllowed, suggestion
 from mcp_orchestrator.methods.tables.records import blocks_of
 from mcp_orchestrator.methods.tables.server import distinct_names, refuse_writing
-from mcp_orchestrator.methods.tables.stream import Stream
+from mcp_orchestrator.methods.tables.stream import Stream, told
 
 __all__ = ["open_sqlite"]
 
@@ -46,8 +46,8 @@ def open_sqlite(path: Path, *, query: str | None, table: str | None) -> Stream:
             try:
                 for row in cursor:
                     yield dict(zip(names, row, strict=True))
-            except sqlite3.DatabaseError as error:
-                raise DataRejected(f"{path.name} cannot be read: {error}.") from error
+            except (sqlite3.Error, UnicodeError) as error:
+                raise DataRejected(f"{path.name} cannot be read: {told(error)}.") from error
 
     return Stream(blocks=blocks_of(rows(), names))
 
@@ -58,7 +58,7 @@ def _connected(path: Path) -> tuple[sqlite3.Connection, list[str]]:
     The second mode is for a file in WAL mode whose companions are missing and cannot be made, in a folder that may not
     be written to.
     """
-    problem: sqlite3.Error | None = None
+    problem: Exception | None = None
     for mode in ("mode=ro", "mode=ro&immutable=1"):
         try:
             connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, check_same_thread=False)
@@ -67,10 +67,10 @@ def _connected(path: Path) -> tuple[sqlite3.Connection, list[str]]:
             continue
         try:
             return connection, [str(name) for (name,) in connection.execute(TABLES)]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             connection.close()
             problem = error
-    raise DataRejected(f"{path.name} is not a readable SQLite database: {problem}.") from problem
+    raise DataRejected(f"{path.name} is not a readable SQLite database: {told(problem)}.") from problem
 
 
 def _select(path: Path, table: str | None, tables: list[str]) -> str:
@@ -90,4 +90,4 @@ def _asked(connection: sqlite3.Connection, query: str, tables: list[str]) -> sql
     except sqlite3.Error as error:
         if "not authorized" in str(error) or "prohibited" in str(error):
             raise NotAllowed("query: it may only read the tables of this file. Take out what does more.") from error
-        raise InvalidInput("query", f"{error}.", then=f"Tables: {', '.join(tables)}.") from error
+        raise InvalidInput("query", f"{told(error)}.", then=f"Tables: {', '.join(tables)}.") from error

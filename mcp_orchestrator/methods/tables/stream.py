@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Source", "Stream", "Tell"]
+__all__ = ["Source", "Stream", "Tell", "told"]
 
 Tell = Callable[[float], None]
 
@@ -35,3 +35,9 @@ class Source:
     origin: str
     open: Callable[[Tell], Stream]
     stamp: tuple[object, ...] | None = None
+
+
+def told(error: BaseException | None) -> str:
+    """Return the first line of what a library says, as a part of a sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(". ") if lines else type(error).__name__

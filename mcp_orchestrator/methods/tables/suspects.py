@@ -89,7 +89,8 @@ def _reason(values: pd.Series, y: np.ndarray, classes: int) -> str:
         told = _halves(codes + 1, y, classes) if _pure(codes + 1, y) else 0.0
     else:
         told = 0.0
-    return f"it alone gives the target in {told:.1%} of the cases" if told >= NEAR else ""
+    borders = (classes - 1) / len(y)  # a threshold learned on every other row misses about one row for each border
+    return f"it alone gives the target in {told:.1%} of the cases" if told >= NEAR - borders else ""
 
 
 def _threshold(values: pd.Series, y: np.ndarray, classes: int) -> float:
