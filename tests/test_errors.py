@@ -22,8 +22,9 @@ LINE = 'pip install "mcp-ml-orchestrator[boosting]"'
 
 def kinds(base: type[OrchestratorError]) -> Iterator[type[OrchestratorError]]:
     for kind in base.__subclasses__():
-        yield kind
-        yield from kinds(kind)
+        if kind.__module__ == errors.__name__:
+            yield kind
+            yield from kinds(kind)
 
 
 @pytest.mark.requirement("python.errors")

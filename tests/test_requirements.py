@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def marks(source: str) -> Iterator[str]:
                 pass
 
 
+@cache
 def proved() -> dict[str, list[str]]:
     """Return the ids that tests claim to prove, with the files they stand in.
 
