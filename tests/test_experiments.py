@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,6 +155,55 @@ def test_trials_are_runs_below_their_parent_in_the_state_they_ended_in(tracker: 
     assert [run.data.metrics.get("log_loss") for run in below] == [0.4, 0.3, None, None]
     assert [run.info.run_name for run in below] == ["trial 0", "the best", "trial 2", "trial 3"]
     assert below[3].data.tags["mlflow.note.content"] == "it did not converge"
+
+
+def test_a_trial_that_is_inserted_is_like_one_that_mlflow_writes(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = Trial(
+        number=0,
+        name="odd",
+        params={"a": None, "b": {"c": 1.5}, "long": "x" * 7000},
+        metrics={"nan": math.nan, "inf": math.inf, "less": -math.inf, "one|two": 1.0, "loss": 0.5},
+        state="pruned",
+        reason="too slow",
+        started=2_000_000,
+        ended=5_000_000,
+    )
+    run_id = tracker.start("flowers")
+    by_mlflow, inserted = tracker.trials(run_id, [odd, odd.model_copy(update={"number": 1})])
+    assert told(tracker, inserted) == {**told(tracker, by_mlflow), "trial": "1"}
+    assert told(tracker, inserted)["status"] == "KILLED"
+    found = tracker.client.search_runs([tracker.experiment], "metrics.loss < 0.6 and params.`b.c` = '1.5'")
+    assert {run.info.run_id for run in found} == {by_mlflow, inserted}
+    tracker.client.log_metric(inserted, "loss", 0.4, step=1)
+    assert tracker.client.get_run(inserted).data.metrics["loss"] == 0.4
+
+    def changed(*_: object) -> list[str]:
+        raise sqlite3.OperationalError("no such column")
+
+    monkeypatch.setattr("mcp_orchestrator.tracking.experiments.insert_like", changed)
+    more = [odd.model_copy(update={"number": number}) for number in (2, 3)]
+    assert told(tracker, tracker.trials(run_id, more)[1]) == {**told(tracker, by_mlflow), "trial": "3"}
+    assert "one by one" in caplog.text
+
+
+def told(tracker: Tracker, run_id: str) -> dict[str, Any]:
+    """Return all that MLflow says of a run but for its id."""
+    run = tracker.client.get_run(run_id)
+    info = {name: value for name, value in dict(run.info).items() if name not in {"run_id", "run_uuid"}}
+    tags = dict(run.data.tags)
+    history = [tracker.client.get_metric_history(run_id, name) for name in sorted(run.data.metrics)]
+    metrics = [(one.key, str(one.value), one.timestamp, one.step) for found in history for one in found]
+    return {
+        **info,
+        "artifact_uri": str(info["artifact_uri"]).replace(run_id, ""),
+        "trial": tags.pop("orchestrator.trial"),
+        "tags": tags,
+        "params": run.data.params,
+        "metrics": metrics,
+        "latest": {name: str(value) for name, value in run.data.metrics.items()},
+    }
 
 
 def test_a_step_that_is_run_again_adds_nothing_twice(tracker: Tracker) -> None:

@@ -6,6 +6,7 @@ never the fluent functions with their process-wide state, and nothing is logged 
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 import tempfile
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field
 
 from mcp_orchestrator.errors import StateUnavailable
-from mcp_orchestrator.tracking.store import artifacts_of, client_of, locked, prepare
+from mcp_orchestrator.tracking.rows import Entry, insert_like
+from mcp_orchestrator.tracking.store import DATABASE, artifacts_of, client_of, locked, prepare
 from mcp_orchestrator.values import Dataset, Estimate, Value
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ RUN_TAG, TRIAL_TAG, PARENT_TAG = "orchestrator.run", "orchestrator.trial", "mlfl
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 FOREIGN = re.compile(r"[^\w\-. /:]")
 LONGEST = 6000
+log = logging.getLogger(__name__)
 
 
 class Trial(Value):
@@ -172,7 +175,12 @@ class Tracker:
         """
         with self.writing():
             known = self._children(run_id)
-            return [known.get(str(trial.number)) or self._log_trial(run_id, trial) for trial in trials]
+            fresh = [trial for trial in trials if str(trial.number) not in known]
+            entries = [_entry(run_id, trial) for trial in fresh]
+            ids = [self._log_entry(entry) for entry in entries[:1]]
+            ids += self._log_like(ids[0], entries[1:]) if len(entries) > 1 else []
+            known |= {str(trial.number): made for trial, made in zip(fresh, ids, strict=True)}
+            return [known[str(trial.number)] for trial in trials]
 
     def files(self, run_id: str, files: Mapping[str, bytes | str | Path]) -> None:
         """Attach files to a run, each under its relative path, such as ``plots/roc.png``.
@@ -209,23 +217,25 @@ class Tracker:
         found = self.client.search_runs([self.experiment], f"tags.`{PARENT_TAG}` = '{run_id}'", max_results=50_000)
         return {run.data.tags.get(TRIAL_TAG, ""): run.info.run_id for run in found}
 
-    def _log_trial(self, run_id: str, trial: Trial) -> str:
+    def _log_entry(self, entry: Entry) -> str:
         from mlflow.entities import Param
 
-        moment = time.time_ns() // 1000
-        started, ended = (at // 1000 for at in (trial.started or moment, trial.ended or moment))
-        tags = {PARENT_TAG: run_id, TRIAL_TAG: str(trial.number), "mlflow.source.name": EXPERIMENT}
-        if trial.reason:
-            tags["mlflow.note.content"] = trial.reason
-        name = trial.name or f"trial {trial.number}"
-        child = self.client.create_run(self.experiment, start_time=started, tags=tags, run_name=name).info.run_id
-        self.client.log_batch(
-            child,
-            metrics=_metrics(trial.metrics, ended, child, None),
-            params=[Param(_key(name), _text(value)) for name, value in _flat(trial.params)],
-        )
-        self.client.set_terminated(child, STATUS[trial.state], end_time=ended)
-        return child
+        made = self.client.create_run(
+            self.experiment, start_time=entry.started, tags=dict(entry.tags), run_name=entry.name
+        ).info.run_id
+        metrics = _metrics(entry.metrics, entry.ended, made, None)
+        self.client.log_batch(made, metrics=metrics, params=[Param(name, text) for name, text in entry.params.items()])
+        self.client.set_terminated(made, entry.status, end_time=entry.ended)
+        return str(made)
+
+    def _log_like(self, pattern: str, entries: Sequence[Entry]) -> list[str]:
+        try:
+            return insert_like(self.home / DATABASE, pattern, entries)
+        except sqlite3.Error as error:
+            log.warning(
+                "MLflow's tables are not the known ones; trials are logged one by one", extra={"why": str(error)}
+            )
+            return [self._log_entry(entry) for entry in entries]
 
     def _log_dataset(self, run_id: str, dataset: Dataset) -> None:
         from mlflow.entities import Dataset as Table
@@ -234,6 +244,20 @@ class Tracker:
         profile = f'{{"num_rows": {dataset.rows}, "num_columns": {dataset.columns}}}'
         table = Table(dataset.name, dataset.sha256[:32], "orchestrator", dataset.uri, profile=profile)
         self.client.log_inputs(run_id, [DatasetInput(table, [InputTag("mlflow.data.context", "training")])])
+
+
+def _entry(run_id: str, trial: Trial) -> Entry:
+    moment = time.time_ns() // 1000
+    tags = {PARENT_TAG: run_id, TRIAL_TAG: str(trial.number), "mlflow.source.name": EXPERIMENT}
+    return Entry(
+        name=trial.name or f"trial {trial.number}",
+        status=STATUS[trial.state],
+        started=(trial.started or moment) // 1000,
+        ended=(trial.ended or moment) // 1000,
+        tags={**tags, "mlflow.note.content": trial.reason} if trial.reason else tags,
+        params={_key(name): _text(value) for name, value in _flat(trial.params)},
+        metrics={_key(name): value for name, value in trial.metrics.items()},
+    )
 
 
 def _metrics(metrics: Mapping[str, Estimate | float], moment: int, run_id: str, model_id: str | None) -> list[Metric]:
