@@ -57,9 +57,9 @@ def _moved(session: Session, name: str, promote: int | None) -> None:
     if session.json:
         document(found)
     else:
-        click.echo(
-            f"{name}: version {found['version']} is the {found['alias']}, instead of {found['previous'] or 'none'}."
-        )
+        before = found["previous"] if found["previous"] != found["version"] else None
+        instead = f", instead of version {before}" if before else ""
+        click.echo(f"{name}: version {found['version']} is the {found['alias']}{instead}.")
 
 
 def _listed(found: list[Version]) -> None:
