@@ -1,4 +1,4 @@
-"""A model on data that it has not seen: how good, where not, drifted or not, better than another, fit for release or not."""
+"""A model on data that it has not seen: how good, where not, drifted or not, better than another, fit or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from mcp_orchestrator.components.evaluation import performance_validation
 from mcp_orchestrator.core.engine import Call, Workflow
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.methods.gates import GateVerdict
+from mcp_orchestrator.methods.manifests import URI
 from mcp_orchestrator.settings import Settings
+from mcp_orchestrator.tracking.versions import Versions
 from mcp_orchestrator.values import Estimate
 from mcp_orchestrator.workflows.quick import load_if_quick
 from mcp_orchestrator.workflows.spec import EvaluationSpec
@@ -44,6 +46,10 @@ def workflow(settings: Settings) -> Workflow:
     """Return the evaluation workflow."""
 
     async def look(spec: EvaluationSpec, call: Call) -> None:
+        with Versions(settings.home) as versions:
+            for ref in (spec.model, spec.against):
+                if ref is not None and not URI.fullmatch(ref):
+                    versions.get(ref)
         await load_if_quick(settings, call, spec.data, None)
 
     return Workflow("evaluate", EvaluationSpec, evaluate, STEPS, settings.evaluation_timeout, look)
@@ -97,4 +103,3 @@ def _next(spec: EvaluationSpec, *, passed: bool) -> list[str]:
     if passed:
         return [f'predict(model="{spec.model}", records=[...])']
     return ["run_ml_training_workflow with newer data, or look at slices and drift for the reason"]
-
