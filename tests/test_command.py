@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from terminal import answer, ask
 
 from mcp_orchestrator import errors
 from mcp_orchestrator.cli.exits import KINDS, Exit
 from mcp_orchestrator.cli.main import COMMANDS, main
-from mcp_orchestrator.core.journal import Journal
-from mcp_orchestrator.core.rows import Status
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -47,23 +44,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "memory"), str(HERE)]))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def ask(*arguments: str, **how: Any) -> Result:
-    return CliRunner().invoke(main, list(arguments), prog_name="mcp-orchestrator", **how)
-
-
-def answer(*arguments: str, code: int = 0, **how: Any) -> Any:
-    """Return the one JSON document that a command prints."""
-    result = ask(*arguments, "--json", **how)
-    assert result.exit_code == code, result.output
-    return json.loads(result.stdout)
-
-
-def start(*arguments: str, **how: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "mcp_orchestrator", *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=how.get("stdin", subprocess.DEVNULL), stdout=pipe, stderr=pipe, text=True)
 
 
 def imported(*arguments: str) -> set[str]:
@@ -277,123 +257,3 @@ def test_what_json_cannot_say_is_said_by_name(capsys: pytest.CaptureFixture[str]
 
     document({"a": float("nan"), "b": [float("inf")]})
     assert json.loads(capsys.readouterr().out) == {"a": "NaN", "b": ["Infinity"]}
-
-
-# Runs ----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def runs(project: Path) -> dict[str, str]:
-    """Runs as a server leaves them behind: ended, failed, waiting, and cut off when its process was killed."""
-    journal = Journal(project / ".mcp-orchestrator")
-    made = {name: journal.submit("train", {"number": name}).id for name in ("done", "failed", "waiting", "cut")}
-    journal.owners.enter()
-    for name in ("done", "failed", "cut"):
-        assert journal.claim(made[name])
-    journal.begin(made["done"], "load", "toys", "add", "")
-    journal.finish(made["done"], "load", "done", result=1)
-    journal.settle(
-        made["done"], Status.SUCCEEDED, result={"metrics": {"auc": {"value": 0.9, "low": 0.8, "high": 0.95}}}
-    )
-    journal.settle(made["failed"], Status.FAILED, error="no luck", code="step_failed")
-    journal.owners.leave()
-    return made
-
-
-@pytest.mark.requirement("cli.workflows")
-def test_runs_are_listed_and_one_whose_process_died_does_not_count_as_running(runs: dict[str, str]) -> None:
-    listed = {one["run_id"]: one["status"] for one in answer("runs")}
-    assert listed == {
-        runs["done"]: "succeeded",
-        runs["failed"]: "failed",
-        runs["waiting"]: "queued",
-        runs["cut"]: "queued",
-    }
-    assert [one["run_id"] for one in answer("runs", "--status", "failed")] == [runs["failed"]]
-    assert answer("runs", "--status", "running") == []
-    assert len(answer("runs", "--most", "2")) == 2
-    assert runs["done"] in ask("runs").stdout
-
-
-@pytest.mark.requirement("events.durable", "events.lifecycle")
-def test_a_run_is_shown_by_the_beginning_of_its_id_with_its_steps_metrics_and_events(runs: dict[str, str]) -> None:
-    short = runs["done"][:8]
-    assert answer("runs", short)["steps"][0]["name"] == "load"
-    assert [one["kind"] for one in answer("runs", short, "--events")] == ["step_started", "step_done", "run_succeeded"]
-    said = ask("runs", short).stdout
-    assert "0.8 to 0.95" in said
-    assert "\x1b[" not in said, "a pipe gets no colours"
-
-
-@pytest.mark.parametrize(("name", "code"), [("done", Exit.OK), ("failed", Exit.FAILED)])
-def test_following_a_run_ends_as_the_run_did(runs: dict[str, str], name: str, code: int) -> None:
-    assert answer("runs", runs[name], "--follow", code=code)["run_id"] == runs[name]
-
-
-def test_a_run_that_waits_is_cancelled_and_one_that_ended_is_not(runs: dict[str, str]) -> None:
-    for name in ("waiting", "cut"):
-        assert answer("cancel", runs[name])["status"] == "cancelled"
-    result = ask("cancel", runs["done"])
-    assert result.exit_code == Exit.REFUSED
-    assert "already ended" in result.stderr
-
-
-def test_resuming_a_run_that_succeeded_is_refused(runs: dict[str, str]) -> None:
-    result = ask("resume", runs["done"])
-    assert result.exit_code == Exit.REFUSED
-    assert "succeeded" in result.stderr
-
-
-# Completion ----------------------------------------------------------------------------------------------------------
-
-
-def completed(words: str) -> list[str]:
-    given = words.split(" ")
-    environment = {
-        "_MCP_ORCHESTRATOR_COMPLETE": "bash_complete",
-        "COMP_WORDS": " ".join(["mcp-orchestrator", *given]),
-        "COMP_CWORD": str(len(given)),
-    }
-    result = ask(env=environment)
-    return [line.partition(",")[2] for line in result.stdout.splitlines() if line]
-
-
-def test_the_shell_completes_what_there_is(runs: dict[str, str]) -> None:
-    assert completed("comp") == ["components"]
-    assert completed("components early") == ["early_stopping"]
-    assert completed("invoke toys ad") == ["add"]
-    assert completed("invoke nobody ad") == []
-    assert completed(f"runs {runs['done'][:10]}") == [runs["done"]]
-    assert completed("predict ") == []
-
-
-def test_completion_makes_no_state(project: Path) -> None:
-    assert completed("runs ") == []
-    assert completed("evaluate ") == []
-    assert not (project / ".mcp-orchestrator").exists()
-
-
-# Pages ---------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.requirement("tracking.page")
-def test_the_page_of_the_tracker_answers_and_ends_with_all_its_processes(project: Path) -> None:
-    import urllib.request
-
-    import psutil
-
-    (project / ".mcp-orchestrator").mkdir()
-    (project / ".mcp-orchestrator" / "mlflow.db").touch()
-    with start("ui", "mlflow") as command:
-        assert command.stdout is not None
-        said = command.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:\d+", said)
-        assert address, command.communicate()
-        with urllib.request.urlopen(f"{address[0]}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=20) as page:  # noqa: S310 - our own
-            assert json.load(page)["experiment"]["name"] == "Default"
-        family = psutil.Process(command.pid).children(recursive=True)
-        assert family
-        command.send_signal(signal.SIGINT)
-        assert command.wait(60) == Exit.OK
-    assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]

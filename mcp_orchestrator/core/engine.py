@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
 import anyio
@@ -69,13 +69,18 @@ class Engine:
     """Works on runs, at most so many at once."""
 
     def __init__(self, journal: Journal, executor: Executor, workflows: Iterable[Workflow], *, most: int = 10) -> None:
-        """Take the parts; nothing runs before the engine is entered."""
+        """Take the parts; nothing runs before the engine is entered, and no workflow is looked at before it is needed."""
         self.journal, self.executor = journal, executor
-        self.workflows = {one.name: one for one in workflows}
+        self._workflows = workflows
         self._limit = anyio.CapacityLimiter(most)
         self._group: TaskGroup | None = None
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._changed: dict[str, anyio.Event] = {}
+
+    @cached_property
+    def workflows(self) -> dict[str, Workflow]:
+        """The workflows by name."""
+        return {one.name: one for one in self._workflows}
 
     @asynccontextmanager
     async def running(self, *, recover: bool = True) -> AsyncGenerator[Self]:

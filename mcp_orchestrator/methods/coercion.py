@@ -101,9 +101,8 @@ def label_text(value: Any) -> str:  # noqa: ANN401 - a value of a table
     """Return the name of a category, the same for 3, 3.0 and "3"; empty where it is missing."""
     if _missing(value):
         return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+    plain = value.item() if hasattr(value, "item") else value
+    return str(int(plain)) if isinstance(plain, float) and plain.is_integer() else str(plain).strip()
 
 
 def _missing(value: Any) -> bool:  # noqa: ANN401 - a value of a table

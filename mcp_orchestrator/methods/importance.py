@@ -99,7 +99,9 @@ def _influences(
         generator = np.random.default_rng((ctx.seed, place))
         taken = np.concatenate([generator.permutation(rows) for _ in range(repeats)])
         changed = stacked.assign(**{columns[place]: stacked[columns[place]].iloc[taken].array})
-        return _scores(model, metric, truth, model.predict(changed), model.predict_proba(changed), repeats=repeats)
+        chances = model.predict_proba(changed) if metric.needs == "probabilities" else None
+        labels = model.predict(changed) if chances is None else None
+        return _scores(model, metric, truth, labels, chances, repeats=repeats)
 
     found: list[Influence] = []
     with Pool[int, int, list[float]](shuffled, ctx.cpus) as workers:
@@ -127,8 +129,9 @@ def _scores(
     """Return the score of each of several stacked copies of the rows."""
     rows = len(truth) // repeats
     parts = [slice(one * rows, (one + 1) * rows) for one in range(repeats)]
+    labels = [None if predicted is None else predicted[part] for part in parts]
     chances = [None if probabilities is None else probabilities[part] for part in parts]
     return [
-        score(metric, truth[part], predicted[part], chance, model.classes)
-        for part, chance in zip(parts, chances, strict=True)
+        score(metric, truth[part], label, chance, model.classes)
+        for part, label, chance in zip(parts, labels, chances, strict=True)
     ]

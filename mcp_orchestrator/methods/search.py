@@ -94,16 +94,20 @@ class Search:
 
         """
         if not self.problem.folds:
-            family, params = self.proposals.plan[0]
-            unscored = Candidate(number=0, family=family, params=params, state="cut")
-            return choose(self.problem, [unscored], "none", "none", [])
+            return choose(self.problem, [self._first()], "none", "none", [])
         with Pool(self.problem.attempt, self.limits.cpus, deadline=self._deadline(MOST)) as workers:
             stopped_by = self._explore(workers)
             workers.until(self._deadline(ALL))
             self._finish(workers)
+        if not self.candidates:
+            self.candidates.append(self._first())
         if self.screening:
             self.notes.append(f"Above {SCREENED} rows every candidate is tried on one fold, and only the best on all.")
         return choose(self.problem, self.candidates, self.limits.ensemble, stopped_by, self.notes)
+
+    def _first(self) -> Candidate:
+        family, params = self.proposals.plan[0]
+        return Candidate(number=0, family=family, params=params, state="cut", reason="not tried")
 
     def _deadline(self, share: float, reserve: float = 0.0) -> float | None:
         seconds = self.limits.seconds
@@ -124,8 +128,9 @@ class Search:
             why = self._why_stop(workers, len(self.candidates) + len(waiting))
             if why is not None and not waiting:
                 return why
-            room = self._room(len(self.candidates) + len(waiting))
-            batch = waiting + [self.proposals.ask() for _ in range(min(BATCH - len(waiting), room))]
+            asked = len(self.candidates) + len(waiting)
+            missing = -asked % BATCH or (0 if waiting else BATCH)  # a batch that was cut off is filled up, not joined
+            batch = waiting + [self.proposals.ask() for _ in range(min(missing, self._room(asked)))]
             waiting = []
             tried = [Candidate(number=one.trial.number, family=one.family, params=one.params) for one in batch]
             self._try(workers, tried)
@@ -158,7 +163,7 @@ class Search:
     def _try(self, workers: Workers, tried: list[Candidate]) -> None:
         """Evaluate a batch; whether one is given up depends on its own first folds and on earlier batches only."""
         every = list(range(len(self.problem.folds)))
-        incumbent = self._incumbent() if self.limits.pruning and len(every) > 2 else None
+        incumbent = self._incumbent(tried[0].number) if self.limits.pruning and len(every) > 2 else None
         first = every[:1] if self.screening else every[:2] if incumbent else every
         by_number = {one.number: one for one in tried}
         for fold in first:
@@ -179,8 +184,10 @@ class Search:
             if one.state == "running":
                 one.state, one.reason = "cut", "the time was up"
 
-    def _incumbent(self) -> Candidate | None:
-        return next((one for one in ranked(self.problem, self.candidates) if one.state == "complete"), None)
+    def _incumbent(self, number: int) -> Candidate | None:
+        """Return the best candidate of the batches before that of a trial."""
+        before = [one for one in self.candidates if one.state == "complete" and one.number < number - number % BATCH]
+        return next(iter(ranked(self.problem, before)), None)
 
     def _after_first(self, one: Candidate, first: list[int], incumbent: Candidate | None) -> None:
         if self.screening:

@@ -139,6 +139,7 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
     importance = await run.attempt(
         "explain",
         ml_integration.explain,
+        Policy(cpus=ALL),
         model=model.uri,
         data=parts.test.uri,
         metric=study.metric,

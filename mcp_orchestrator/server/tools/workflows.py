@@ -11,7 +11,6 @@ from mcp_orchestrator.server.errors import failed_run
 from mcp_orchestrator.server.results import RunAnswer
 from mcp_orchestrator.server.session import Session, follow, orchestrator
 from mcp_orchestrator.values import Data, ModelRef
-from mcp_orchestrator.workflows.spec import TrainingSpec, join
 
 __all__ = ["Wait", "run_ml_evaluation_workflow", "run_ml_training_workflow"]
 
@@ -45,6 +44,8 @@ async def run_ml_training_workflow(
     The answer tells every step, metrics with 95 % intervals beside the baseline, the leaderboard, the model and its
     files; while the run goes on, status "running" and the next call.
     """
+    from mcp_orchestrator.workflows.spec import TrainingSpec
+
     flat = {"data": data, "target": target, "metric": metric, "seconds": seconds, "trials": trials, "name": name}
     return await _run(ctx, "train", TrainingSpec.of({**flat, "seed": seed}, spec or {}), wait_seconds)
 
@@ -62,6 +63,8 @@ async def run_ml_evaluation_workflow(
     ] = None,
 ) -> RunAnswer:
     """Test a registered model on new labelled rows: metrics with intervals, calibration, slices, drift, a verdict."""
+    from mcp_orchestrator.workflows.spec import join
+
     flat = {"model": model, "data": data, "against": against}
     return await _run(ctx, "evaluate", join(flat, spec or {}, inner={}), wait_seconds)
 
