@@ -50,15 +50,15 @@ class Range:
 class Choice:
     """A parameter with a few values."""
 
-    values: tuple[Any, ...]
+    options: tuple[Any, ...]
 
     def suggest(self, trial: Trial, name: str) -> Any:  # noqa: ANN401 - one of the values
         """Ask a trial for a value."""
-        return trial.suggest_categorical(name, self.values)
+        return trial.suggest_categorical(name, self.options)
 
     def grid(self) -> list[Any]:
         """Return all values."""
-        return list(self.values)
+        return list(self.options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,12 +113,13 @@ def _example(ctx: Context) -> None:
     from mcp_orchestrator.tracking.versions import Versions
 
     with Versions(ctx.settings.home) as versions:
-        for name, family in (("ml_integration_example", "linear"), ("ml_integration_other", "extra_trees")):
+        forest = {"estimator": "random_forest", "params": {"n_estimators": 20}}
+        for name, kind in (("ml_integration_example", {}), ("ml_integration_other", forest)):
             try:
                 versions.get(name)
             except UnknownName:
-                asked = {"data": "builtin:breast_cancer", "target": "target", "estimator": family}
-                versions.register(name, train.call(ctx, asked).model)
+                asked_for = {"data": "builtin:breast_cancer", "target": "target", **kind}
+                versions.register(name, train.call(ctx, asked_for).model)
 
 
 @capability(
