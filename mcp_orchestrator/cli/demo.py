@@ -49,7 +49,7 @@ def demo(session: Session, folder: Path, seconds: float) -> None:
     place = _fresh(folder.absolute())
     say = not session.json
     if say:
-        click.echo(f"Writing {KNOWN} and {NEW} to {place}")
+        click.echo(f"Writing {KNOWN} and {NEW} to {folder}")
     subprocess.run(  # noqa: S603 - our own module
         [sys.executable, "-m", "mcp_orchestrator.cli.sample", place / KNOWN, place / NEW], check=True
     )
@@ -59,7 +59,7 @@ def demo(session: Session, folder: Path, seconds: float) -> None:
         document({**found, "folder": str(place), "seconds": took})
         return
     heading(f"All of it in {took:.0f} seconds. Where things lie")
-    table(("what", "where"), _places(place, found["artifacts"]))
+    table(("what", "where"), _places(folder, found["artifacts"]))
     click.echo("\nLook at the experiments: " + click.style(f"mcp-orchestrator ui mlflow --project {folder}", bold=True))
 
 
