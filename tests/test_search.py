@@ -43,7 +43,8 @@ def waves(rows: int = 160, seed: int = 0) -> pd.DataFrame:
 
 
 def posed(frame: pd.DataFrame | None = None, **question: Any) -> Problem:
-    return pose(waves() if frame is None else frame, "y", **{"folds": 4, **question})
+    asked: dict[str, Any] = {"folds": 4, **question}
+    return pose(waves() if frame is None else frame, "y", **asked)
 
 
 def searching(
@@ -51,7 +52,8 @@ def searching(
 ) -> Search:
     journal = in_memory(greater_is_better=problem.metric.greater_is_better) if study is None else study
     watch = limits.pop("watch", lambda _: "")
-    return Search(problem, chosen(families, problem.shape), journal, Limits(**{"trials": 8, **limits}), watch=watch)
+    settings: dict[str, Any] = {"trials": 8, **limits}
+    return Search(problem, chosen(families, problem.shape), journal, Limits(**settings), watch=watch)
 
 
 def outline(found: Found) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Training, calibration, threshold, evaluation, explanation and prediction, as a caller of the components meets them."""
+"""Training, calibration, threshold, evaluation, explanation and prediction, as a caller meets them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ from mcp_orchestrator.methods.models import load
 from mcp_orchestrator.methods.outoffold import OutOfFold
 from mcp_orchestrator.methods.studies import Studies
 
+ML: Any = ml_integration
+AUTOML: Any = automl_orchestrator
+CALLBACKS: Any = automl_callbacks
 CANCER = {"data": "builtin:breast_cancer", "target": "target"}
 
 
@@ -62,11 +65,11 @@ def data(ctx: Context, table: Path) -> str:
 
 
 def train(ctx: Context, **asked: Any) -> Any:
-    return ml_integration.train.call(ctx, asked)
+    return ML.train.call(ctx, asked)
 
 
 def start(ctx: Context, **asked: Any) -> Any:
-    return automl_orchestrator.start.call(ctx, {"families": ["linear", "boosting"], "trials": 4, "folds": 3, **asked})
+    return AUTOML.start.call(ctx, {"families": ["linear", "boosting"], "trials": 4, "folds": 3, **asked})
 
 
 # From a table to a model ----------------------------------------------------------------------------------------------
@@ -74,23 +77,19 @@ def start(ctx: Context, **asked: Any) -> Any:
 
 def test_a_search_its_model_and_the_steps_after_it_work_on_a_messy_file(ctx: Context, data: str) -> None:
     study = start(ctx, data=data, target="left", trials=6)
-    made = ml_integration.fit.call(
+    made = ML.fit.call(
         ctx,
         {"data": data, "target": "left", "members": study.members, "features": study.features, "metric": study.metric},
     )
     assert {one.name: one.kind for one in study.features} == {
         "age": "numeric", "plan": "categorical", "since": "date", "noise": "numeric", "said": "text",
     }  # fmt: skip
-    calibration = ml_integration.calibrate.call(
-        ctx, {"model": made.model.uri, "data": data, "method": "sigmoid", "oof": study.oof}
-    )
-    scores = ml_integration.evaluate.call(
-        ctx, {"model": calibration.model.uri, "data": data, "metrics": ["roc_auc", "accuracy"]}
-    )
+    calibration = ML.calibrate.call(ctx, {"model": made.model.uri, "data": data, "method": "sigmoid", "oof": study.oof})
+    scores = ML.evaluate.call(ctx, {"model": calibration.model.uri, "data": data, "metrics": ["roc_auc", "accuracy"]})
     area = scores.metrics["roc_auc"]
     assert scores.baseline["roc_auc"] == 0.5 < area.low < area.value < area.high
     assert sum(map(sum, scores.confusion)) == scores.rows == 240
-    explained = ml_integration.explain.call(ctx, {"model": made.model.uri, "data": data})
+    explained = ML.explain.call(ctx, {"model": made.model.uri, "data": data})
     assert {one.name for one in explained.features[:2]} == {"age", "plan"}
     assert {one.name for one in explained.features} == {"age", "plan", "since", "noise", "said"}
 
@@ -104,11 +103,11 @@ def test_a_model_answers_records_with_holes_strings_and_unknown_values_as_after_
         {"age": None, "plan": "platinum", "since": None, "noise": "0.5", "said": None},
         {"age": 61.0, "plan": " free ", "since": "2023-05-06 00:00", "noise": 0.0, "said": "help, BUG bug"},
     ]
-    found = ml_integration.predict.call(ctx, {"model": made.model.uri, "records": records})
+    found = ML.predict.call(ctx, {"model": made.model.uri, "records": records})
     assert set(found.predictions) <= {"gone", "stays"}
     assert [sum(row.values()) for row in found.probabilities] == pytest.approx([1] * 3)
     assert found.probabilities[0] == found.probabilities[2] != found.probabilities[1]
-    later = ml_integration.predict.call(replace(ctx, seed=7), {"model": made.model.uri, "data": records})
+    later = ML.predict.call(replace(ctx, seed=7), {"model": made.model.uri, "data": records})
     assert later == found
 
 
@@ -127,10 +126,10 @@ def test_rows_that_cannot_be_predicted_are_refused_by_name(
 ) -> None:
     made = train(ctx, data=data, target="left")
     with pytest.raises(OrchestratorError, match=says):
-        ml_integration.predict.call(ctx, {"model": made.model.uri, **change})
+        ML.predict.call(ctx, {"model": made.model.uri, **change})
 
 
-@pytest.mark.parametrize("capability", [ml_integration.train, automl_orchestrator.start], ids=["train", "search"])
+@pytest.mark.parametrize("capability", [ML.train, AUTOML.start], ids=["train", "search"])
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
@@ -238,32 +237,28 @@ def test_an_overconfident_model_is_calibrated_and_a_good_one_is_left_alone(ctx: 
     frame["y"] = (frame["a"] + 2 * order.normal(size=200) > 0).map({True: "yes", False: "no"})
     rows = json.loads(frame.to_json(orient="records"))
     wild = train(ctx, data=rows, target="y", estimator="neighbors", params={"n_neighbors": 3, "weights": "distance"})
-    found = ml_integration.calibrate.call(ctx, {"model": wild.model.uri, "data": rows, "method": "sigmoid"})
+    found = ML.calibrate.call(ctx, {"model": wild.model.uri, "data": rows, "method": "sigmoid"})
     assert (found.kept, found.method) == (True, "sigmoid")
     assert found.after < 0.8 * found.before
     assert load(ctx, found.model.uri).facts["calibration"] == "sigmoid"
     good = train(ctx, data=rows, target="y", estimator="linear")
-    left = ml_integration.calibrate.call(ctx, {"model": good.model.uri, "data": rows, "method": "isotonic"})
+    left = ML.calibrate.call(ctx, {"model": good.model.uri, "data": rows, "method": "isotonic"})
     assert (left.kept, left.model.uri) == (False, good.model.uri)
     assert left.reason.startswith("no clear gain: log-loss")
-    unasked = ml_integration.calibrate.call(ctx, {"model": good.model.uri, "data": rows})
+    unasked = ML.calibrate.call(ctx, {"model": good.model.uri, "data": rows})
     assert unasked.reason.startswith("200 rows are too few")
 
 
 def test_the_predictions_of_a_study_serve_for_calibration_and_threshold(ctx: Context, data: str) -> None:
     study = start(ctx, data=data, target="left", families=["boosting"], trials=1, folds=5)
-    made = ml_integration.fit.call(
-        ctx, {"data": data, "target": "left", "members": study.members, "metric": study.metric}
-    )
+    made = ML.fit.call(ctx, {"data": data, "target": "left", "members": study.members, "metric": study.metric})
     own, given = (
-        ml_integration.calibrate.call(ctx, {"model": made.model.uri, "data": data, "method": "sigmoid", "oof": oof})
+        ML.calibrate.call(ctx, {"model": made.model.uri, "data": data, "method": "sigmoid", "oof": oof})
         for oof in (None, study.oof)
     )
     assert own == given
     with pytest.raises(InvalidInput, match="another table"):
-        ml_integration.calibrate.call(
-            ctx, {"model": made.model.uri, "data": people(60), "method": "sigmoid", "oof": study.oof}
-        )
+        ML.calibrate.call(ctx, {"model": made.model.uri, "data": people(60), "method": "sigmoid", "oof": study.oof})
 
 
 # Threshold ------------------------------------------------------------------------------------------------------------
@@ -271,10 +266,9 @@ def test_the_predictions_of_a_study_serve_for_calibration_and_threshold(ctx: Con
 
 def test_a_fixed_threshold_decides_the_labels_and_leaves_the_probabilities(ctx: Context) -> None:
     made = train(ctx, **CANCER)
-    low = ml_integration.tune_threshold.call(ctx, {"model": made.model.uri, "data": CANCER["data"], "threshold": 0.1})
+    low = ML.tune_threshold.call(ctx, {"model": made.model.uri, "data": CANCER["data"], "threshold": 0.1})
     before, after = (
-        ml_integration.predict.call(ctx, {"model": uri, "data": CANCER["data"]})
-        for uri in (made.model.uri, low.model.uri)
+        ML.predict.call(ctx, {"model": uri, "data": CANCER["data"]}) for uri in (made.model.uri, low.model.uri)
     )
     assert before.probabilities == after.probabilities
     assert after.predictions == ["malignant" if row["malignant"] >= 0.1 else "benign" for row in after.probabilities]
@@ -289,13 +283,13 @@ def test_a_tuned_threshold_finds_more_of_a_rare_class(ctx: Context) -> None:
     rows = json.loads(frame.to_json(orient="records"))
     (ctx.settings.project / "rare.json").write_text(json.dumps(rows))
     made = train(ctx, data="rare.json", target="y")
-    tuned = ml_integration.tune_threshold.call(ctx, {"model": made.model.uri, "data": "rare.json"})
+    tuned = ML.tune_threshold.call(ctx, {"model": made.model.uri, "data": "rare.json"})
     assert tuned.kept
     assert tuned.metric == "balanced_accuracy"
     assert 0 < tuned.threshold < 0.4
     assert tuned.after > tuned.before + 0.1
     balanced = [
-        ml_integration.evaluate.call(ctx, {"model": uri, "data": "rare.json"}).metrics["balanced_accuracy"].value
+        ML.evaluate.call(ctx, {"model": uri, "data": "rare.json"}).metrics["balanced_accuracy"].value
         for uri in (made.model.uri, tuned.model.uri)
     ]
     assert balanced[1] > balanced[0] + 0.1
@@ -304,7 +298,7 @@ def test_a_tuned_threshold_finds_more_of_a_rare_class(ctx: Context) -> None:
 def test_a_threshold_needs_two_classes(ctx: Context) -> None:
     made = train(ctx, data="builtin:iris", target="target")
     with pytest.raises(InvalidInput, match="this one has 3"):
-        ml_integration.tune_threshold.call(ctx, {"model": made.model.uri, "data": "builtin:iris", "threshold": 0.3})
+        ML.tune_threshold.call(ctx, {"model": made.model.uri, "data": "builtin:iris", "threshold": 0.3})
 
 
 def test_train_calibrates_and_sets_the_threshold_when_asked(ctx: Context) -> None:
@@ -342,10 +336,10 @@ def test_a_group_that_would_leak_makes_the_score_honest(ctx: Context) -> None:
 
 def test_a_kept_study_is_still_there_and_goes_on_after_a_restart(ctx: Context) -> None:
     first = start(ctx, data="builtin:iris", target="target", name="irises", families=["linear"], trials=10)
-    assert automl_orchestrator.best.call(ctx, {"name": "irises"}) == first.leaderboard[0]
-    more = automl_orchestrator.resume.call(ctx, {"name": "irises", "trials": 20})
+    assert AUTOML.best.call(ctx, {"name": "irises"}) == first.leaderboard[0]
+    more = AUTOML.resume.call(ctx, {"name": "irises", "trials": 20})
     assert (first.trials, more.trials) == (10, 20)
-    board = automl_orchestrator.leaderboard.call(ctx, {"name": "irises", "top": 5})
+    board = AUTOML.leaderboard.call(ctx, {"name": "irises", "top": 5})
     assert [row.trial for row in board.rows] == [row.trial for row in more.leaderboard[:5]]
     again = start(ctx, data="builtin:iris", target="target", name="irises", families=["linear"], trials=10)
     timeless = {"seconds": True, "leaderboard": {"__all__": {"seconds"}}}
@@ -354,28 +348,28 @@ def test_a_kept_study_is_still_there_and_goes_on_after_a_restart(ctx: Context) -
 
 def test_a_running_search_ends_when_it_is_asked_to(ctx: Context) -> None:
     def report(_fraction: float | None, _message: str) -> None:
-        assert automl_orchestrator.stop.call(ctx, {"name": "long"}).running
+        assert AUTOML.stop.call(ctx, {"name": "long"}).running
 
     found = start(replace(ctx, report=report), data="builtin:iris", target="target", name="long", trials=40)
     assert (found.stopped_by, found.trials) == ("request", 4)
 
 
 def test_attached_rules_stop_a_search_and_each_trial_is_an_event_and_a_run(ctx: Context) -> None:
-    automl_callbacks.attach.call(ctx, {"study": "watched", "early_stop": {"reach": 0.5}, "track": True})
+    CALLBACKS.attach.call(ctx, {"study": "watched", "early_stop": {"reach": 0.5}, "track": True})
     found = start(ctx, data="builtin:breast_cancer", target="target", name="watched", families=["linear"], trials=20)
-    seen = automl_callbacks.attached.call(ctx, {"study": "watched"})
+    seen = CALLBACKS.attached.call(ctx, {"study": "watched"})
     assert (found.stopped_by, found.trials) == ("callback", 4)
     assert seen.trials == seen.events == seen.runs == 4
     assert "good enough" in found.notes[0]
     with Callbacks(ctx, "watched", greater_is_better=True) as callbacks:
         assert [one.number for one in callbacks.events()] == [0, 1, 2, 3]
         assert callbacks.events()[0].params["family"] == "linear"
-    assert automl_callbacks.detach.call(ctx, {"study": "watched"}).rules is not None
-    assert automl_callbacks.attached.call(ctx, {"study": "watched"}).rules is None
+    assert CALLBACKS.detach.call(ctx, {"study": "watched"}).rules is not None
+    assert CALLBACKS.attached.call(ctx, {"study": "watched"}).rules is None
 
 
 def test_a_replayed_study_is_not_mistaken_for_a_search(ctx: Context) -> None:
-    automl_callbacks.replay.call(ctx, {"study": "mine", "values": [3, 2, 1]})
+    CALLBACKS.replay.call(ctx, {"study": "mine", "values": [3, 2, 1]})
     with pytest.raises(InvalidInput, match="begun with another"):
         start(ctx, data="builtin:iris", target="target", name="mine")
     assert Studies(ctx).names() == ["mine"]
