@@ -10,6 +10,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def values(ctx: Context, dataset: Dataset) -> dict[str, list[Any]]:
     return {str(name): [plain(one) for one in column] for name, column in frame.items()}
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401
+def plain(value: Any) -> Any:
     import pandas as pd
 
     if pd.isna(value):
@@ -75,7 +76,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401
         ("utf-32", "größe,ort\n1,Köln\n2,Łódź\n"),
         ("latin-1", "größe,ort\n1,Köln\n2,Besançon\n"),
         ("latin-1", "größe,ort\n1,Köln\n2,Besançon\x81\n"),
-        ("cp1252", "preis,ort\n1,„Köln“ – 5 €\n2,Straße\n"),
+        ("cp1252", "preis,ort\n1,„Köln“ … 5 €\n2,Straße\n"),
         ("cp1250", "nr,miasto\n1,Łódź\n2,Kraków i Żółć\n3,Gdańsk\n"),
         ("cp1251", "номер,город\n1,Москва\n2,Санкт-Петербург\n"),
         ("shift_jis", "番号,都市\n1,東京都千代田区\n2,大阪市\n"),
@@ -222,12 +223,16 @@ def test_truth_values_are_read_in_any_writing(read: Read, yes: str, no: str) -> 
     assert read(f"a,b\n{yes},1\n{no},2\n,3\n") == {"a": [True, False, None], "b": [1, 2, 3]}
 
 
-@pytest.mark.parametrize(("values_", "type_"), [(["0", "1"], int), (["t", "t"], str), (["yes", "maybe"], str), (["true", "1"], str)])
+@pytest.mark.parametrize(
+    ("values_", "type_"), [(["0", "1"], int), (["t", "t"], str), (["yes", "maybe"], str), (["true", "1"], str)]
+)
 def test_what_is_no_pair_of_truth_values_is_none(read: Read, values_: list[str], type_: type) -> None:
     assert {type(one) for one in read("a,b\n" + "".join(f"{one},x\n" for one in values_))["a"]} == {type_}
 
 
-@pytest.mark.parametrize("marker", ["", "NA", "N/A", "n/a", "null", "NULL", "None", "-", "?", "nan", "NaN", "#N/A", r"\N", " ", "<NA>"])
+@pytest.mark.parametrize(
+    "marker", ["", "NA", "N/A", "n/a", "null", "NULL", "None", "-", "?", "nan", "NaN", "#N/A", r"\N", " ", "<NA>"]
+)
 def test_what_stands_for_a_missing_value_is_missing_in_any_column(read: Read, marker: str) -> None:
     found = read(f"n,w,d\n1,x,2024-01-01\n{marker},{marker},{marker}\n2,y,2024-01-02\n" + f"3,{marker},2024-01-03\n")
     assert found["n"] == [1, 2, 3]
@@ -241,17 +246,27 @@ def test_how_missing_values_were_written_is_noted(freeze: Callable[..., Dataset]
     assert "'?' (2), 'NA' (1)" in column.note
 
 
-def test_a_column_of_numbers_with_a_word_stays_text_and_the_row_is_said(ctx: Context, freeze: Callable[..., Dataset]) -> None:
+def test_a_column_of_numbers_with_a_word_stays_text_and_the_row_is_said(
+    ctx: Context, freeze: Callable[..., Dataset]
+) -> None:
     text = "age,x\n" + "".join(f"{place},1\n" for place in range(98)) + "unknown,1\n99,1\n"
     found = freeze(text)
     assert values(ctx, found)["age"][96:] == ["96", "97", "unknown", "99"]
     assert found.profile.columns[0].kind == "text"
-    assert any("'age': 99 of 100 values are numbers, but row 99 holds 'unknown'" in one for one in found.profile.warnings)
+    assert any(
+        "'age': 99 of 100 values are numbers, but row 99 holds 'unknown'" in one for one in found.profile.warnings
+    )
 
 
 @pytest.mark.parametrize(
     "values_",
-    [["01234", "90210"], ["007", "008"], ["12345678901234567890", "12345678901234567891"], ["0x1A", "0x1B"], ["1.2.3", "1.2.4"]],
+    [
+        ["01234", "90210"],
+        ["007", "008"],
+        ["12345678901234567890", "12345678901234567891"],
+        ["0x1A", "0x1B"],
+        ["1.2.3", "1.2.4"],
+    ],
 )
 def test_a_name_made_of_digits_is_not_made_a_number(read: Read, values_: list[str]) -> None:
     assert read("a,b\n" + "".join(f"{one},x\n" for one in values_))["a"] == values_
@@ -283,7 +298,7 @@ def test_infinite_values_become_missing_and_are_said(ctx: Context, freeze: Calla
         ("a,b\n" + "é,ü\n" * 40 + "\udcff,x\n", None, None, "UTF-8 with damaged bytes"),
     ],
 )  # fmt: skip
-def test_a_broken_file_is_refused_by_the_place_of_the_fault(
+def test_a_broken_file_is_refused_by_the_place_of_the_fault(  # noqa: PLR0917 - what pytest passes
     ctx: Context,
     read: Read,
     content: str,
@@ -330,7 +345,9 @@ def test_rows_without_a_value_are_left_out_and_counted(ctx: Context, freeze: Cal
     assert any("2 row(s) without any value" in one for one in found.profile.warnings)
 
 
-@pytest.mark.parametrize("above", ["# made by a program, on a day\n", "Report of the year\n\n", "\n\n", "Report\n\n# x\n"])
+@pytest.mark.parametrize(
+    "above", ["# made by a program, on a day\n", "Report of the year\n\n", "\n\n", "Report\n\n# x\n"]
+)
 def test_titles_and_comments_above_the_header_are_passed_over(read: Read, above: str) -> None:
     assert read(above + "a,b,c\n1,2,x\n3,4,y\n") == {"a": [1, 3], "b": [2, 4], "c": ["x", "y"]}
 
@@ -404,7 +421,9 @@ def test_broken_json_is_refused_by_column_and_row(
 
 def test_a_long_array_is_read_piece_by_piece(read: Read) -> None:
     rows = [{"n": place, "text": "x" * (place % 300) + "[{,}]"} for place in range(5000)]
-    assert read(json.dumps(rows, indent=1), "table.json") == {name: [row[name] for row in rows] for name in ("n", "text")}
+    assert read(json.dumps(rows, indent=1), "table.json") == {
+        name: [row[name] for row in rows] for name in ("n", "text")
+    }
 
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -416,7 +435,9 @@ CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_cat
     delimiter=st.sampled_from([",", ";", "\t", "|"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-def test_any_text_comes_back_as_it_was_written(ctx: Context, rows: list[tuple[str, str]], delimiter: str, encoding: str) -> None:
+def test_any_text_comes_back_as_it_was_written(
+    ctx: Context, rows: list[tuple[str, str]], delimiter: str, encoding: str
+) -> None:
     whole = [("first word", "second word"), ("some words", "more words"), *rows]
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(whole)
@@ -444,7 +465,11 @@ def _kept(text: str) -> str | None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**17), 10**17), min_size=1, max_size=20))
+@given(
+    numbers=st.lists(
+        st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**17), 10**17), min_size=1, max_size=20
+    )
+)
 def test_any_number_comes_back_as_the_same_number(ctx: Context, numbers: list[float]) -> None:
     path = ctx.settings.project / "numbers.csv"
     path.write_text("n,w\n" + "".join(f"{number!r},x\n" for number in numbers))
@@ -460,7 +485,10 @@ def test_a_table_that_outgrows_the_memory_gives_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    lines = [json.dumps({"n": place, "w": f"word {place % 7}"} | ({"late": place / 8} if place > 40_000 else {})) for place in range(60_000)]
+    lines = [
+        json.dumps({"n": place, "w": f"word {place % 7}"} | ({"late": place / 8} if place > 40_000 else {}))
+        for place in range(60_000)
+    ]
     within = freeze("\n".join(lines), "within.jsonl")
     monkeypatch.setattr(spool, "MOST", 1 << 16)
     monkeypatch.setattr(spool.Spool.__init__, "__defaults__", (1 << 16,))
@@ -468,7 +496,9 @@ def test_a_table_that_outgrows_the_memory_gives_the_same_bytes(
     original = spool.Spool._spill
     monkeypatch.setattr(spool.Spool, "_spill", lambda self: (spilled.append(self._folder), original(self))[1])
     elsewhere = Settings.load(ctx.settings.project, home=tmp_path / "other")
-    beyond = tables.freeze(Context(settings=elsewhere, artifacts=ArtifactStore(elsewhere.home / "artifacts")), "within.jsonl")
+    beyond = tables.freeze(
+        Context(settings=elsewhere, artifacts=ArtifactStore(elsewhere.home / "artifacts")), "within.jsonl"
+    )
     assert spilled
     assert not spilled[0].exists()
     assert beyond.sha256 == within.sha256
@@ -498,9 +528,9 @@ print(frozen.rows, frozen.profile.classes["True"], frozen.profile.columns[0].max
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the peak of a process is read through resource")
 def test_a_large_file_is_frozen_in_bounded_memory(tmp_path: Path) -> None:
-    # Reading this file with pandas takes some 450 MB more than importing it; here the file's own size is already too much.
+    # pandas takes three times the size of this file to read it; here the size itself is already too much.
     piece = "".join(
-        f"{place},{place * 0.37:.5f},2024-01-{place % 28 + 1:02d},word {place * 7919 % 10007},{'yes' if place % 3 else 'no'}\n"
+        f"{place},{place * 0.37:.5f},2024-01-{place % 28 + 1:02d},word {place % 10007},{'yes' if place % 3 else 'no'}\n"
         for place in range(50_000)
     ).encode()
     pieces = -(-150_000_000 // len(piece))
@@ -521,8 +551,7 @@ def test_a_large_file_is_frozen_in_bounded_memory(tmp_path: Path) -> None:
     assert int(grown) < 150_000_000
 
 
-def test_every_refusal_is_one_of_ours(ctx: Context) -> None:
-    """Bytes that mean nothing, under each ending: nothing but our own errors comes out."""
+def test_bytes_that_mean_nothing_raise_none_but_our_errors(ctx: Context) -> None:
     import random
 
     draw = random.Random(0)  # noqa: S311 - noise for a test
@@ -530,7 +559,5 @@ def test_every_refusal_is_one_of_ours(ctx: Context) -> None:
         for size in (1, 10, 1000):
             path = ctx.settings.project / f"noise-{size}.{ending}"
             path.write_bytes(draw.randbytes(size))
-            try:
+            with suppress(OrchestratorError):
                 tables.freeze(ctx, path.name)
-            except OrchestratorError as refused:
-                assert str(refused)

@@ -122,12 +122,14 @@ def _near(path: Path) -> str:
 
 
 def _files(folder: Path) -> list[str]:
+    """Return the names of the first files in a folder that end like tables."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(LISTED), strict=False) if entry.is_file()]
+            names = [entry.name for entry, _ in zip(entries, range(LISTED), strict=False)]
     except OSError:
         return []
-    return sorted(name for name in names if Path(name.removesuffix(".gz")).suffix.lower() in BY_SUFFIX)
+    tables = (name for name in names if Path(name.removesuffix(".gz")).suffix.lower() in BY_SUFFIX)
+    return sorted(name for name in tables if os.path.isfile(folder / name))  # noqa: PTH113 - False for a link to itself
 
 
 def _listing(files: list[str]) -> str:

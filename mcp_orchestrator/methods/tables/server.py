@@ -68,7 +68,7 @@ def parse_url(text: str) -> URL:
 
 def masked(url: URL) -> str:
     """Return the URL as text without its secrets."""
-    hidden = {name: "***" for name in url.query if SECRET.search(name)}
+    hidden = {name: "hidden" for name in url.query if SECRET.search(name)}
     return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
@@ -80,29 +80,26 @@ def open_server(url: URL, *, query: str | None, table: str | None) -> Stream:
         MissingLibrary: the driver is not installed.
 
     """
-    import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
 
-    if query is not None:
-        refuse_writing(query)
-        statement: Any = sqlalchemy.text(query)
-    elif table is not None:
-        schema, _, name = table.rpartition(".")
-        statement = sqlalchemy.select(sqlalchemy.text("*")).select_from(sqlalchemy.table(name, schema=schema or None))
-    else:
-        raise InvalidInput("query", "is required for a database.", then="Give a query that selects rows, or a table.")
+    statement = _statement(query, table)
     engine = _engine(url)
     options: dict[str, Any] = {"stream_results": True, "max_row_buffer": PORTION}
     if url.get_backend_name() == "postgresql":
         options["postgresql_readonly"] = True
     try:
         connection = engine.connect().execution_options(**options)
+    except (SQLAlchemyError, TypeError, ValueError) as error:  # the last two from a driver that is given too much
+        raise _refused(error, url) from None
+    try:
         result = connection.execute(statement)
         names = distinct_names(list(result.keys()))
-    except (SQLAlchemyError, TypeError, ValueError) as error:  # the last two from a driver that is given too much
-        if isinstance(error, DataRejected | InvalidInput):
-            raise
+    except SQLAlchemyError as error:
+        connection.close()
         raise _refused(error, url) from None
+    except DataRejected:
+        connection.close()
+        raise
 
     def rows() -> Iterator[dict[str, Any]]:
         try:
@@ -115,6 +112,18 @@ def open_server(url: URL, *, query: str | None, table: str | None) -> Stream:
             connection.close()  # rolls back
 
     return Stream(blocks=blocks_of(rows(), names))
+
+
+def _statement(query: str | None, table: str | None) -> Any:  # noqa: ANN401 - what SQLAlchemy executes
+    import sqlalchemy
+
+    if query is not None:
+        refuse_writing(query)
+        return sqlalchemy.text(query)
+    if table is None:
+        raise InvalidInput("query", "is required for a database.", then="Give a query that selects rows, or a table.")
+    schema, _, name = table.rpartition(".")
+    return sqlalchemy.select(sqlalchemy.text("*")).select_from(sqlalchemy.table(name, schema=schema or None))
 
 
 def refuse_writing(query: str) -> None:

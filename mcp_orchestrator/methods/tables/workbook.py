@@ -47,11 +47,13 @@ def open_workbook(path: Path, *, sheet: str | None, most: int, tell: Tell) -> St
     from openpyxl.utils.exceptions import InvalidFileException
 
     _refuse_bomb(path, most)
+    file = path.open("rb")  # ours to close: the workbook does not close what a half-read sheet still holds
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and extensions, which a table does not have
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
     except (*BROKEN, InvalidFileException) as error:
+        file.close()
         raise DataRejected(
             f"{path.name} is not a readable workbook: {told(error)}.", then="Save it again as .xlsx."
         ) from error
@@ -61,7 +63,7 @@ def open_workbook(path: Path, *, sheet: str | None, most: int, tell: Tell) -> St
         head, rows = _below_titles(next(rows), rows, stream)
         names, unnamed = header_names(head)
     except BaseException:
-        book.close()
+        file.close()
         raise
     stream.unnamed.update(unnamed)
 
@@ -78,7 +80,7 @@ def open_workbook(path: Path, *, sheet: str | None, most: int, tell: Tell) -> St
                     tell(0.5)  # how many rows there are is not known before the end
                 yield dict(zip(names, row, strict=False))
         finally:
-            book.close()
+            file.close()
 
     stream.blocks = blocks_of(records(), names)
     return stream
