@@ -69,7 +69,7 @@ class Engine:
     """Works on runs, at most so many at once."""
 
     def __init__(self, journal: Journal, executor: Executor, workflows: Iterable[Workflow], *, most: int = 10) -> None:
-        """Take the parts; nothing runs before the engine is entered, and no workflow is looked at before it is needed."""
+        """Take the parts; nothing runs before the engine is entered, and workflows are looked at only when needed."""
         self.journal, self.executor = journal, executor
         self._workflows = workflows
         self._limit = anyio.CapacityLimiter(most)

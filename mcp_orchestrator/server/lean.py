@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from functools import cached_property
+from typing import Any, cast, get_type_hints
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError
@@ -28,6 +29,12 @@ __all__ = ["LeanTool", "lean"]
 
 class LeanTool(Tool):
     """A published function."""
+
+    @cached_property
+    def output_schema(self) -> dict[str, Any] | None:
+        """The JSON schema of the answer, made when the tools are first listed."""
+        answer: type[Answer] = get_type_hints(self.fn, include_extras=True)["return"]
+        return without_titles(answer.model_json_schema())
 
     async def run(
         self,
@@ -94,10 +101,10 @@ def lean(
         description=" ".join((function.__doc__ or "").split()),
         annotations=annotations,
         meta={"anthropic/alwaysLoad": True} if entry else {"anthropic/searchHint": hint},
+        structured_output=False,
     )
     tool = cast("LeanTool", published)
     tool.parameters = {**_without_nulls(without_titles(tool.parameters)), "additionalProperties": False}
-    tool.fn_metadata.output_schema = without_titles(tool.fn_metadata.output_schema or {})
     return tool
 
 
