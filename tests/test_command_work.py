@@ -285,6 +285,24 @@ def test_a_detached_training_goes_on_without_the_command_that_started_it(project
     assert found["model"]["version"] == 1
 
 
+# Servers -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_server_over_http_ends_quietly_with_an_interrupt(project: Path) -> None:
+    with start("serve", "--http", "127.0.0.1:0") as command:
+        assert command.stderr is not None
+        assert re.search(r"http://127\.0\.0\.1:\d+/mcp", command.stderr.readline())
+        while not listening(command.pid):
+            assert command.poll() is None
+        command.send_signal(signal.SIGINT)
+        assert command.wait(60) == Exit.OK
+        assert command.stderr.read() == ""
+
+
+def listening(pid: int) -> bool:
+    return any(one.status == psutil.CONN_LISTEN for one in psutil.Process(pid).net_connections())
+
+
 # Pages ---------------------------------------------------------------------------------------------------------------
 
 

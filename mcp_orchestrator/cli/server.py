@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+
 import click
 
 from mcp_orchestrator.cli.session import Command, Session, session
@@ -35,6 +38,9 @@ def serve(session: Session, http: tuple[str, int] | None) -> None:
     from mcp_orchestrator.server.app import serve_http, serve_stdio
 
     if http is None:
+        # The thread that reads stdin cannot be interrupted, so Ctrl-C ends the process; runs go on at the next start.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         serve_stdio(session.orchestrator(preload=True))
     else:
-        serve_http(session.orchestrator(preload=True), *http)
+        with contextlib.suppress(KeyboardInterrupt):
+            serve_http(session.orchestrator(preload=True), *http)
