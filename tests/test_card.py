@@ -10,7 +10,7 @@ from mcp_orchestrator.component import Context
 from mcp_orchestrator.methods.card import card
 from mcp_orchestrator.methods.facts import Facts
 from mcp_orchestrator.methods.importance import Influence
-from mcp_orchestrator.methods.iris import iris_model
+from mcp_orchestrator.methods.examples import example_model
 from mcp_orchestrator.methods.models import Loaded, load
 from mcp_orchestrator.methods.pipelines import FeatureSpec, Member
 from mcp_orchestrator.values import Estimate
@@ -18,7 +18,7 @@ from mcp_orchestrator.values import Estimate
 
 @pytest.fixture
 def loaded(ctx: Context) -> Loaded:
-    return load(ctx, iris_model(ctx, 1.0)[0].uri)
+    return load(ctx, example_model(ctx, 1.0)[0].uri)
 
 
 def facts(**changed: Any) -> Facts:
@@ -69,6 +69,7 @@ def section(text: str, title: str) -> str:
     return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
+@pytest.mark.requirement("training.card")
 def test_every_recorded_fact_stands_in_its_section(loaded: Loaded) -> None:
     text = card(loaded, facts(), ["plots/roc.png"])
     assert text.startswith("# flowers\n")

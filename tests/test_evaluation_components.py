@@ -76,6 +76,7 @@ def test_a_component_of_evaluation_gives_its_known_answer(ctx: Context, componen
     assert [check for check in found if not check.passed] == []
 
 
+@pytest.mark.requirement("metrics.requested")
 def test_a_good_model_on_new_data_is_measured_whole_and_passes(ctx: Context, classifier: str) -> None:
     found = validate(ctx, classifier, people(500, 1))
     assert found.passed
@@ -125,6 +126,7 @@ def test_drift_is_seen_against_the_training_data_and_can_be_a_gate(ctx: Context,
     assert "Drifted: z" in found.says
 
 
+@pytest.mark.requirement("workflow.compare")
 def test_a_better_model_wins_on_the_same_rows(ctx: Context, classifier: str) -> None:
     worse = stored(ctx, DecisionTreeClassifier(max_depth=12, random_state=0), people(60, 6, noise=3), "bought")
     found = validate(ctx, worse, people(600, 7), against=classifier)

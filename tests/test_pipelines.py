@@ -67,6 +67,7 @@ def features() -> list[FeatureSpec]:
 # What columns are -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("build.problem")
 @pytest.mark.parametrize(
     ("values", "name", "kind"),
     [
@@ -129,6 +130,7 @@ def test_a_table_without_a_usable_column_is_refused_with_the_reasons() -> None:
 # The matrix -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("data.engineering")
 def test_dates_become_their_parts() -> None:
     frame = pd.DataFrame({"d": ["2024-02-29", "2024-03-02 06:30", None]})
     matrix = Encoder(date=["d"], fill=False, scale=False).fit_transform(frame)
@@ -137,6 +139,7 @@ def test_dates_become_their_parts() -> None:
     assert np.isnan(matrix[2]).all()
 
 
+@pytest.mark.requirement("data.engineering")
 def test_missing_numbers_are_filled_with_the_median_and_said_in_a_column_of_their_own() -> None:
     frame = pd.DataFrame({"a": [1.0, 2.0, None, 9.0], "b": [1.0, 2.0, 3.0, 4.0]})
     encoder = Encoder(numeric=["a", "b"], scale=False).fit(frame)
@@ -144,6 +147,7 @@ def test_missing_numbers_are_filled_with_the_median_and_said_in_a_column_of_thei
     assert encoder.transform(pd.DataFrame({"a": [np.inf], "b": [None]})).tolist() == [[2, 2.5, 1]]
 
 
+@pytest.mark.requirement("data.engineering")
 def test_few_levels_get_a_column_each_and_an_unknown_one_none() -> None:
     frame = pd.DataFrame({"c": ["a", "b", "a", "c", None, "a"], "two": ["x", "y", "x", "x", "y", "y"]})
     encoder = Encoder(categorical=["c", "two"], scale=False).fit(frame)
@@ -193,6 +197,7 @@ def test_a_number_may_bend_for_a_linear_model_at_its_quantiles() -> None:
     assert_allclose(matrix[:, 1:], np.maximum(values[:, None] - [1, 3, 5, 7, 9], 0), atol=1e-12)
 
 
+@pytest.mark.requirement("data.engineering")
 def test_the_words_of_a_text_count_and_unknown_ones_do_not() -> None:
     texts = ["red round thing"] * 30 + ["blue square thing"] * 30
     encoder = Encoder(text=["t"], terms=4, scale=False).fit(pd.DataFrame({"t": texts}))
@@ -219,6 +224,7 @@ def test_the_linear_pipeline_is_scaling_and_logistic_regression() -> None:
     assert_allclose(ours.predict_proba(frame), direct.predict_proba(frame.to_numpy()), rtol=1e-12)
 
 
+@pytest.mark.requirement("training.families")
 @pytest.mark.parametrize("shape", [BINARY, SEVERAL, REGRESSION], ids=["binary", "several", "regression"])
 @pytest.mark.parametrize("family", [one for one in FAMILIES.values() if one.installed], ids=lambda one: one.name)
 def test_each_family_learns_a_raw_table_and_predicts_the_same_after_it_was_stored(family: Family, shape: Shape) -> None:
@@ -359,12 +365,14 @@ def test_folds_keep_the_shares_of_the_classes() -> None:
     assert [int(target.y[fold.test].sum()) for fold in folds_of(target, 5)] == [2] * 5
 
 
+@pytest.mark.requirement("validation.groups")
 def test_folds_never_divide_a_group() -> None:
     groups = pd.Series(np.arange(120) // 6)
     for fold in folds_of(read_target(pd.DataFrame({"y": [0, 1] * 60}), "y"), 5, groups=groups):
         assert not set(groups[fold.train]) & set(groups[fold.test])
 
 
+@pytest.mark.requirement("validation.groups")
 def test_folds_never_learn_from_the_future() -> None:
     times = pd.Series(np.random.default_rng(0).permutation(120))
     target = read_target(pd.DataFrame({"y": np.arange(120) / 7}), "y")

@@ -152,6 +152,7 @@ def test_of_very_many_rows_some_are_drawn() -> None:
     assert "50,000 rows" in words()
 
 
+@pytest.mark.requirement("training.importance")
 def test_features_and_candidates_are_ranked_and_the_rest_is_said() -> None:
     plots.importance([f"f{place}" for place in range(30)], [place / 100 for place in range(30)], metric="accuracy")
     labels = [label.get_text() for label in DRAWN[-1].axes[0].get_yticklabels()]

@@ -102,6 +102,7 @@ def test_a_search_that_was_cut_off_in_a_batch_goes_on_as_if_nothing_had_happened
 # Honest ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("tuning.summary")
 def test_the_out_of_fold_predictions_give_the_reported_scores() -> None:
     problem = posed()
     found = searching(problem).run()
@@ -114,6 +115,7 @@ def test_the_out_of_fold_predictions_give_the_reported_scores() -> None:
     assert_allclose(predictions.sum(axis=1), 1)
 
 
+@pytest.mark.requirement("training.families")
 def test_what_a_bend_explains_is_found_and_beats_the_straight_line() -> None:
     found = searching(posed(), trials=4).run()
     scores = {one.family: one.score for one in found.candidates}
@@ -121,6 +123,7 @@ def test_what_a_bend_explains_is_found_and_beats_the_straight_line() -> None:
     assert not any(one.linear for one, _ in found.members)
 
 
+@pytest.mark.requirement("training.families")
 def test_a_linear_truth_is_answered_with_a_linear_model() -> None:
     order = np.random.default_rng(4)
     frame = pd.DataFrame(order.normal(size=(200, 5)), columns=list("abcde"))
@@ -156,6 +159,7 @@ def candidate(problem: Problem, number: int, family: str, right: Callable[[int],
     return one
 
 
+@pytest.mark.requirement("training.ensemble")
 def test_a_blend_of_models_that_err_on_other_rows_is_kept_and_its_weights_sum_up() -> None:
     problem = posed(metric="log_loss")
     even = candidate(problem, 0, "boosting", lambda row: 0.9 if row % 2 else 0.45)
@@ -226,6 +230,7 @@ def test_what_has_finished_counts_when_the_time_is_up(monkeypatch: pytest.Monkey
     assert len(found.fold_scores) == 4
 
 
+@pytest.mark.requirement("tuning.random", "tuning.grid", "tuning.bayesian")
 @pytest.mark.parametrize(
     ("limits", "count", "stopped_by"),
     [
@@ -268,6 +273,7 @@ def test_a_long_table_is_screened_on_one_fold_and_only_the_best_are_tried_on_all
     assert "tried on one fold" in found.notes[0]
 
 
+@pytest.mark.requirement("validation.none")
 def test_nothing_is_compared_where_no_validation_is_wanted() -> None:
     found = searching(posed(validation="none")).run()
     assert (found.stopped_by, found.fold_scores, found.out_of_fold) == ("none", [], None)

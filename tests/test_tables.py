@@ -132,6 +132,7 @@ SOURCES = [
 ]
 
 
+@pytest.mark.requirement("data.sources", "data.versioned")
 @pytest.mark.parametrize(("name", "write"), SOURCES)
 def test_the_same_table_has_the_same_digest_whatever_it_was_read_from(ctx: Context, name: str, write: Write) -> None:
     write(ctx.settings.project / name)
@@ -210,6 +211,7 @@ def test_a_builtin_table_is_that_of_scikit_learn(
 # Roots ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("safety.roots")
 @pytest.mark.parametrize(
     "given",
     [
@@ -251,6 +253,7 @@ def test_a_link_to_a_file_within_the_roots_is_read(ctx: Context) -> None:
     assert tables.freeze(ctx, "link.csv").rows == 3
 
 
+@pytest.mark.requirement("safety.roots")
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
 def test_what_is_no_regular_file_is_refused_without_being_opened(
@@ -429,6 +432,7 @@ def test_a_database_that_cannot_be_asked_says_why_and_keeps_the_password(
     assert caught.value.__cause__ is None or "s3cret" not in repr(caught.value.__cause__)
 
 
+@pytest.mark.requirement("data.sources")
 def test_a_server_is_asked_through_sqlalchemy_and_nothing_is_committed(tmp_path: Path) -> None:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine, make_url
@@ -672,6 +676,7 @@ def test_a_cleared_home_makes_the_source_be_read_again(ctx: Context) -> None:
     assert tables.describe(ctx, frozen.uri) == frozen
 
 
+@pytest.mark.requirement("data.versioned")
 def test_a_changed_snapshot_is_not_believed(ctx: Context) -> None:
     frozen = tables.freeze(ctx, ROWS)
     path = ctx.artifacts.path(frozen.sha256)
@@ -800,6 +805,7 @@ def customers(ctx: Context) -> Any:
     return frame
 
 
+@pytest.mark.requirement("data.profile")
 def test_a_profile_says_what_each_column_is(ctx: Context, customers: Any) -> None:
     profile = tables.freeze(ctx, "customers.csv").profile
     kinds = {column.name: column.kind for column in profile.columns}
@@ -854,6 +860,7 @@ def test_a_profile_warns_in_sentences(ctx: Context, customers: Any) -> None:
     assert "rows may belong together" in next(column.note for column in profile.columns if column.name == "region_id")
 
 
+@pytest.mark.requirement("data.leakage")
 def test_columns_that_give_the_target_away_are_named_and_no_others(ctx: Context, customers: Any) -> None:
     profile = tables.freeze(ctx, "customers.csv", target="churned").profile
     assert profile.leakage_suspects == ["status", "cancelled_on", "points", "reason"]
@@ -922,6 +929,7 @@ def test_a_likely_target_is_named_only_where_it_is_clear(
     assert tables.freeze(ctx, rows).profile.likely_target == expected
 
 
+@pytest.mark.requirement("build.problem")
 @pytest.mark.parametrize(
     ("values", "task"),
     [

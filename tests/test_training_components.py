@@ -188,6 +188,7 @@ def test_parameters_that_the_estimator_does_not_take_are_refused(
 # Against scikit-learn itself ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("training.known")
 @pytest.mark.parametrize(
     ("name", "metric", "at_least"),
     [
@@ -207,6 +208,7 @@ def test_the_named_tables_reach_what_a_plain_script_reaches(
     assert study.score + study.sd / 5**0.5 >= at_least
 
 
+@pytest.mark.requirement("calibration.methods", "calibration.held_out")
 @pytest.mark.parametrize("way", ["sigmoid", "isotonic", "temperature"])
 @pytest.mark.parametrize(
     "base", [make_pipeline(StandardScaler(), LogisticRegression()), RandomForestClassifier(10, random_state=0)]
@@ -231,6 +233,7 @@ def test_calibration_is_that_of_scikit_learn_without_its_second_fits(ctx: Contex
     assert across.shape == found.predictions.shape
 
 
+@pytest.mark.requirement("calibration.methods")
 def test_an_overconfident_model_is_calibrated_and_a_good_one_is_left_alone(ctx: Context) -> None:
     order = np.random.default_rng(0)
     frame = pd.DataFrame(order.normal(size=(200, 3)), columns=list("abc"))

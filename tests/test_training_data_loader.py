@@ -102,6 +102,7 @@ def grouped(ctx: Context, rows: int = 300) -> str:
     return tables.freeze_frame(ctx, frame).uri
 
 
+@pytest.mark.requirement("validation.groups")
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_whole_groups_stay_in_one_part_with_size_and_classes_nearly_kept(ctx: Context, seed: int) -> None:
     parts = call(ctx, "split", data=grouped(ctx), target="y", group="user", seed=seed)
@@ -112,6 +113,7 @@ def test_whole_groups_stay_in_one_part_with_size_and_classes_nearly_kept(ctx: Co
     assert parts.method == f"whole groups of 'user', seed {seed}"
 
 
+@pytest.mark.requirement("validation.groups")
 def test_the_latest_rows_are_the_test_part_and_no_day_is_divided(ctx: Context) -> None:
     parts = call(ctx, "split", data=grouped(ctx), target="y", time="when")
     train, test = (tables.frame(ctx, one.uri) for one in (parts.train, parts.test))
@@ -189,6 +191,7 @@ def kinds(leaks: Any) -> dict[str, int]:
     return {one.kind: one.count for one in leaks.leaks}
 
 
+@pytest.mark.requirement("data.leakage")
 def test_every_planted_leak_is_found_and_a_clean_split_has_none(ctx: Context) -> None:
     import pandas as pd
 
@@ -265,6 +268,7 @@ def test_a_good_table_is_accepted_with_its_features_and_classes(ctx: Context) ->
     assert call(ctx, "check", data="builtin:diabetes", target="target").task == "regression"
 
 
+@pytest.mark.requirement("data.validation")
 @pytest.mark.parametrize(
     ("data", "params", "error", "says"),
     [

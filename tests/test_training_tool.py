@@ -58,6 +58,7 @@ RECORDS = [
 ]
 
 
+@pytest.mark.requirement("training.tables", "engine.steps")
 @pytest.mark.requirement("mcp.train", "mcp.evaluate", "mcp.restart")
 async def test_three_calls_take_a_table_to_a_model_that_answers_the_same_after_a_restart(project: Path) -> None:
     told: list[float] = []
@@ -95,6 +96,7 @@ async def test_three_calls_take_a_table_to_a_model_that_answers_the_same_after_a
         assert again["spec"]["tuning"]["trials"] == 3
 
 
+@pytest.mark.requirement("engine.cancel", "mcp.long")
 async def test_a_cancelled_training_frees_the_processor_while_the_server_goes_on_answering(project: Path) -> None:
     customers(project / "many.csv", 4000)
     async with over_stdio(project) as client:
@@ -170,6 +172,7 @@ async def here(project: Path) -> AsyncGenerator[tuple[Client, Orchestrator]]:
         yield client, orchestrator
 
 
+@pytest.mark.requirement("data.validation", "safety.whole", "safety.roots", "mcp.errors")
 @pytest.mark.parametrize(("content", "given", "said"), REFUSED.values(), ids=REFUSED.keys())
 async def test_bad_input_is_refused_before_a_run_exists_and_leaves_nothing(
     content: str | None,
