@@ -52,12 +52,15 @@ def target_means(
     from sklearn.model_selection import KFold, StratifiedKFold
     from sklearn.preprocessing import TargetEncoder
 
-    rarest = int(np.unique(y, return_counts=True)[1].min()) if binary else 0
-    folds = StratifiedKFold if rarest >= 2 else KFold
+    column, truth = codes[:, None], np.asarray(y)
     learner = TargetEncoder(
         categories=[np.arange(levels)],  # type: ignore[arg-type]  # the annotations know the default only
         target_type="binary" if binary else "continuous",
-        cv=folds(max(2, min(5, rarest if binary else len(codes))), shuffle=True, random_state=seed),
     )
-    across = np.asarray(learner.fit_transform(codes[:, None], y), dtype=float)[:, 0]
+    rarest = int(np.unique(truth, return_counts=True)[1].min()) if binary else len(codes)
+    folds = StratifiedKFold if binary and rarest >= 2 else KFold
+    across = np.empty(len(codes))
+    for train, test in folds(max(2, min(5, rarest)), shuffle=True, random_state=seed).split(column, truth):
+        across[test] = learner.fit(column[train], truth[train]).transform(column[test])[:, 0]
+    learner.fit(column, truth)
     return across, np.append(learner.encodings_[0], learner.target_mean_)
