@@ -12,7 +12,7 @@ from mcp_orchestrator.components.training import production_registry
 from mcp_orchestrator.core.invoke import invoke
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName
-from mcp_orchestrator.methods.iris import iris_model
+from mcp_orchestrator.methods.examples import example_model
 from mcp_orchestrator.methods.manifests import MODEL, read
 from mcp_orchestrator.methods.models import load
 from mcp_orchestrator.tracking.experiments import prepare
@@ -39,7 +39,7 @@ def migrated(ctx: Context, template: bytes) -> None:
 @pytest.fixture
 def flowers(ctx: Context) -> tuple[Context, list[str]]:
     """A context with two versions of ``flowers``, and their digests."""
-    refs = [iris_model(ctx, strength)[0] for strength in (1.0, 0.0001)]
+    refs = [example_model(ctx, strength)[0] for strength in (1.0, 0.0001)]
     for ref in refs:
         call(ctx, "register", model=ref.uri, name="flowers")
     return ctx, [ref.sha256 for ref in refs]
@@ -66,7 +66,7 @@ def test_promotions_and_rollbacks_change_what_the_name_predicts_and_what_mlflow_
     flowers: tuple[Context, list[str]],
 ) -> None:
     ctx, digests = flowers
-    rows = iris_model(ctx, 1.0)[1]
+    rows = example_model(ctx, 1.0)[1]
     first, second = (load(ctx, f"flowers@{number}").predict(rows).tolist() for number in (1, 2))
     assert first != second
     for action, params, expected, digest in (
@@ -92,7 +92,7 @@ def test_an_action_that_is_repeated_changes_nothing(flowers: tuple[Context, list
 
 
 def test_what_a_run_measured_stands_with_the_version(ctx: Context) -> None:
-    ref = iris_model(ctx, 1.0)[0]
+    ref = example_model(ctx, 1.0)[0]
     metrics = {"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95}}
     answer = call(ctx, "register", model=ref.uri, name="flowers", metrics=metrics)
     assert answer["metrics"] == metrics

@@ -17,7 +17,7 @@ from mcp_orchestrator.methods.document import Document
 from mcp_orchestrator.methods.document import document as write
 from mcp_orchestrator.methods.exports import Shown, show
 from mcp_orchestrator.methods.facts import Facts
-from mcp_orchestrator.methods.iris import iris_model
+from mcp_orchestrator.methods.examples import example_model
 from mcp_orchestrator.methods.logbook import Tracked, record
 from mcp_orchestrator.methods.manifests import MODEL, FileState, describe, inspect, read
 from mcp_orchestrator.tracking.aliases import Change
@@ -85,7 +85,7 @@ def _two_versions(name: str) -> Any:  # noqa: ANN401 - a hook of the examples
     def prepare(ctx: Context) -> None:
         with Versions(ctx.settings.home) as versions:
             for strength in (1.0, 0.1):
-                versions.register(name, iris_model(ctx, strength)[0])
+                versions.register(name, example_model(ctx, strength)[0])
             if versions.generation(name, CHAMPION) == 0:
                 versions.promote(name, 1, why="the first")
             if name == "example-rollback" and versions.get(name).version == 1:
@@ -284,7 +284,7 @@ def _rehearse(ctx: Context) -> Iterator[Check]:
     with Versions(ctx.settings.home) as versions:
         rows: Any = None
         for strength in (1.0, 0.0001):
-            trained, rows = iris_model(ctx, strength)
+            trained, rows = example_model(ctx, strength)
             versions.register("flowers", trained)
         versions.promote("flowers", 1)
         first = load(ctx, "flowers").predict(rows).tolist()
