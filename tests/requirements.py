@@ -45,7 +45,7 @@ _ROWS: dict[str, dict[str, str]] = {
         "workflow.random_state": "The same random_state gives the same figures twice.",
         "workflow.test_set": "A test set given apart is predicted once and its scores are reported.",
         "workflow.stateless": "A call depends on its arguments alone and needs no server.",
-        "workflow.logged": "Each step is logged when it starts and ends.",
+        "workflow.logged": "Each step leaves a record when it starts and when it ends.",
     },
     "workflow-guide: Phase 3, Parameter Tuning": {
         "tuning.grid": "Grid search tries every combination and keeps the best by the metric.",

@@ -223,6 +223,7 @@ def test_records_that_are_none_are_refused(flowers: Path, text: str) -> None:
     assert "stdin" in result.stderr
 
 
+@pytest.mark.requirement("rollback.version")
 def test_a_model_is_promoted_and_rolled_back(flowers: Path) -> None:
     assert answer("models")[0]["aliases"] == [], "its experiments were not tracked, so its gates were not passed"
     assert "version 1 is the champion" in ask("models", "flowers", "--promote", "1").stdout

@@ -15,8 +15,13 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mcp_orchestrator import get_workflow_summary, run_ml_workflow
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.component import Context
+from mcp_orchestrator.components.data import training_data_loader
+from mcp_orchestrator.components.training import ml_integration
 from mcp_orchestrator.errors import DataRejected, InvalidInput, Tampered, UnknownName
+from mcp_orchestrator.pipeline import CalibrationSpec, ModelSpec
 from mcp_orchestrator.view import RunView
 
 QUICK: dict[str, Any] = {"families": ["linear"], "ensemble": "none", "tuning": {"trials": 2}, "tracking": False}
@@ -244,3 +249,32 @@ def test_what_cannot_be_trained_on_leaves_no_run_and_no_model(orchestrator: Orch
         orchestrator.train_model(pd.DataFrame({"x": range(20), "y": ["same"] * 20}), "y", **QUICK)
     assert orchestrator.journal.runs() == []
     assert orchestrator.models() == []
+
+
+@pytest.mark.requirement("calibration.fails")
+def test_a_calibration_that_fails_leaves_the_model_standing_and_is_named() -> None:
+    rows = table().groupby("diagnosis").head(50)
+    given = CalibrationSpec(method="isotonic", cv_folds=50)  # more folds than rows of a class in the training part
+    linear = ModelSpec(algorithm="linear")
+    rest, truth = rows.drop(columns="diagnosis"), rows["diagnosis"]
+    results = run_ml_workflow(None, linear, rest, truth, "none", calibration_spec=given)
+    assert results["degraded"]
+    assert results["test_accuracy"] > 0.8
+    summary = get_workflow_summary(results)
+    assert "calibration" in summary["left_out"]
+    assert not summary["calibration_enabled"]
+
+
+@pytest.mark.requirement("custom.function")
+def test_a_workflow_of_one_s_own_is_a_plain_function_over_the_same_parts(ctx: Context) -> None:
+    def compared(data: str, target: str, names: list[str]) -> dict[str, float]:
+        parts = training_data_loader.split.call(ctx, {"data": data, "target": target, "seed": 2})
+        models = [
+            ml_integration.train.call(ctx, {"data": parts.train.uri, "target": target, "estimator": name})
+            for name in names
+        ]
+        scores = [ml_integration.evaluate.call(ctx, {"model": one.model.uri, "data": parts.test.uri}) for one in models]
+        return {name: one.metrics["accuracy"].value for name, one in zip(names, scores, strict=True)}
+
+    found = compared("builtin:digits", "target", ["linear", "neighbors"])
+    assert found["neighbors"] > 0.97 > found["linear"] > 0.9

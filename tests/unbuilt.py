@@ -31,12 +31,17 @@ _BROUGHT_BY: dict[str, str] = {
     "the workflow that builds in six phases": "build.requirements build.phases build.progress",
     "the deployment of models and the leasing of graphics processors": "settings.deployment resources.gpu",
     "the pool of connections and the cache of models": "resources.pool resources.cache",
+    "steps side by side in a run": "engine.parallel",
+    "leases of memory and leases across processes": "resources.real resources.expired",
+    "a run of the protocol's inspector in CI, which needs Node 22": "card.inspector",
+    "a comparison of runs on the surfaces": "tracking.compare",
     "executors on other machines": "engine.elsewhere",
     "the Tasks extension": "mcp.tasks",
     "scopes and the read-only persona": "safety.access",
     "the history of invocations": "invoke.history",
     "the explain and fairness extras": "training.explain training.fairness",
-    "the benchmarks": "speed.many speed.status",
+    "benchmarks in the suite; those of start and overhead are run by hand": """
+        speed.server speed.overhead speed.many speed.status""",
     "the agent's evaluation with a real client": "agent.delegates",
     "the remaining forty-one components": """
         registry.tiers components.specialised
