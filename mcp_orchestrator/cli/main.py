@@ -78,9 +78,10 @@ class Main(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; a misspelt one is met by the names that are near."""
-        if args[0] not in COMMANDS:
-            for name in COMMANDS:
-                self.get_command(ctx, name)
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from mcp_orchestrator.errors import suggestion
+
+            ctx.fail(f"There is no command {args[0]!r}. {suggestion(args[0], COMMANDS)}".rstrip())
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
