@@ -27,5 +27,5 @@ def invoke(registry: Registry, ctx: Context, component: str, capability: str, pa
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
-    """Return ``value`` as plain JSON values, with infinities and NaN written as strings."""
-    return to_jsonable_python(value, inf_nan_mode="strings")
+    """Return ``value`` as plain JSON values; infinities and NaN stay floats, as Python's JSON has them."""
+    return to_jsonable_python(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from operator import ne
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +14,12 @@ from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import NotReady
 from mcp_orchestrator.methods.document import Document
 from mcp_orchestrator.methods.document import document as write
+from mcp_orchestrator.methods.examples import example_model
 from mcp_orchestrator.methods.exports import Shown, show
 from mcp_orchestrator.methods.facts import Facts
-from mcp_orchestrator.methods.examples import example_model
 from mcp_orchestrator.methods.logbook import Tracked, record
-from mcp_orchestrator.methods.manifests import MODEL, FileState, describe, inspect, read
+from mcp_orchestrator.methods.manifests import FileState, describe, inspect
+from mcp_orchestrator.methods.rehearsal import rehearse
 from mcp_orchestrator.tracking.aliases import Change
 from mcp_orchestrator.tracking.versions import CHAMPION, Version, Versions
 from mcp_orchestrator.values import Artifact, Data, Estimate, ModelRef, Value
@@ -275,37 +275,7 @@ def known_answer(ctx: Context) -> Iterator[Check]:
     with tempfile.TemporaryDirectory(dir=ctx.settings.home, prefix=".registry-") as folder:
         home = Path(folder)
         settings = ctx.settings.model_copy(update={"home": home})
-        yield from _rehearse(replace(ctx, settings=settings, artifacts=ctx.artifacts.apart(home / "artifacts")))
-
-
-def _rehearse(ctx: Context) -> Iterator[Check]:
-    from mcp_orchestrator.methods.models import load
-
-    with Versions(ctx.settings.home) as versions:
-        rows: Any = None
-        for strength in (1.0, 0.0001):
-            trained, rows = example_model(ctx, strength)
-            versions.register("flowers", trained)
-        versions.promote("flowers", 1)
-        first = load(ctx, "flowers").predict(rows).tolist()
-        versions.promote("flowers", 2)
-        second = load(ctx, "flowers").predict(rows).tolist()
-        versions.rollback("flowers")
-        back = versions.get("flowers")
-        again = load(ctx, "flowers").predict(rows).tolist()
-        yield Check("version after the rollback", back.version, 1)
-        yield Check("predictions that the rollback did not give back", sum(map(ne, first, again)), 0)
-        yield Check("the second version predicts otherwise", first != second, expected=True)
-        yield Check("files that differ before", _differing(ctx, back.sha256), [])
-        place = ctx.artifacts.path(read(ctx, back.sha256).files[MODEL])
-        changed = bytearray(place.read_bytes())
-        changed[len(changed) // 2] ^= 1
-        place.write_bytes(changed)
-        yield Check("files that differ after one bit was changed", _differing(ctx, back.sha256), [MODEL])
-
-
-def _differing(ctx: Context, sha256: str) -> list[str]:
-    return [file.name for file in inspect(ctx, sha256) if file.state != "intact"]
+        yield from rehearse(replace(ctx, settings=settings, artifacts=ctx.artifacts.apart(home / "artifacts")))
 
 
 def _moved(ctx: Context, versions: Versions, change: Change) -> Moved:
