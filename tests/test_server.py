@@ -13,9 +13,11 @@ import anyio
 import pytest
 from served import ROWS, TOYS, Era, burning, environment, gone, served
 
+from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.errors import InvalidInput, NotReady
 from mcp_orchestrator.server.app import INSTRUCTIONS, listen
+from mcp_orchestrator.server.concise import concise, paged
 from mcp_orchestrator.server.lean import LeanTool
 from mcp_orchestrator.server.tools import published
 from mcp_orchestrator.settings import Settings
@@ -113,6 +115,16 @@ print([name for name in heavy if name in sys.modules])
         check=False,
     )
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+def test_no_pattern_of_a_schema_takes_in_all_of_unicode(tmp_path: Path) -> None:
+    """One such pattern with a repetition takes megabytes of the server's memory for its automaton."""
+    orchestrator = Orchestrator(tmp_path)
+    schemas: list[dict[str, Any]] = [one.schema for part in orchestrator.registry for one in part.capabilities.values()]
+    schemas += [one.spec.model_json_schema() for one in orchestrator.engine.workflows.values()]
+    patterns = re.findall(r'"pattern": "(.*?)"', json.dumps(schemas))
+    assert patterns
+    assert not [one for one in patterns if re.search(r"\\[wds]", one, re.IGNORECASE)]
 
 
 # What is refused -----------------------------------------------------------------------------------------------------
@@ -326,7 +338,7 @@ async def test_a_run_is_shown_briefly_and_in_full_by_pages(settings: Settings) -
     async with served(settings) as server:
         brief = await server.call("run_ml_training_workflow", data=ROWS, target="y", trials=7, seed=3)
         assert [one["rank"] for one in brief["leaderboard"]] == [1, 2, 3, 4, 5]
-        assert brief["artifacts"] == [{"name": "card.md", "uri": "artifact://1", "path": "/x/card.md"}]
+        assert brief["artifacts"] == [{"name": "card.md", "path": "/x/card.md"}]
         ranks, cursor = [], None
         while True:
             page = await server.call("get_run", run_id=brief["run_id"], detail="full", cursor=cursor)
@@ -338,6 +350,28 @@ async def test_a_run_is_shown_briefly_and_in_full_by_pages(settings: Settings) -
         assert page["spec"]["seed"] == 3
         resource = await server.client.read_resource(f"run://{brief['run_id']}")
         assert json.loads(resource.contents[0].text)["artifacts"][0]["bytes"] == 9  # type: ignore[union-attr]
+
+
+def test_a_brief_evaluation_keeps_what_moved_and_the_worst_slices() -> None:
+    columns = [{"column": f"c{one}", "verdict": "drifted" if one in {80, 90} else "steady"} for one in range(99)]
+    whole: dict[str, Any] = {
+        "drift": {"drifted": ["c80", "c90"], "columns": columns, "alpha": 0.01},
+        "slices": [{"value": one} for one in range(30)],
+        "calibration": {"brier": 0.1, "bins": [{"said": 0.5}]},
+        "steps": [{"name": str(one)} for one in range(9)],
+        "artifacts": [],
+    }
+    brief = concise(whole)
+    assert [one["column"] for one in brief["drift"]["columns"]] == brief["drift"]["drifted"] == ["c80", "c90"]
+    assert [one["value"] for one in brief["slices"]] == [0, 1, 2, 3, 4]
+    assert brief["calibration"] == {"brier": 0.1}
+    assert len(brief["steps"]) == 9
+    assert len(whole["drift"]["columns"]) == 99
+    first, following = paged(whole, 0)
+    second, end = paged(whole, following or 0)
+    assert first["drift"]["columns"] + second["drift"]["columns"] == columns
+    assert first["slices"] == second["slices"] == whole["slices"]
+    assert end is None
 
 
 async def test_a_run_that_fails_late_is_an_error_with_all_that_is_known(settings: Settings) -> None:

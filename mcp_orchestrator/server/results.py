@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_serializer
 
 from mcp_orchestrator.errors import InvalidInput
+from mcp_orchestrator.server.concise import concise, paged
 from mcp_orchestrator.values import Cell, Dataset
 from mcp_orchestrator.view import RunView, StepView
 
@@ -32,9 +33,6 @@ __all__ = [
     "offset",
 ]
 
-PAGE = 50
-TOP = 5
-BRIEF = {"name", "uri", "path"}
 KINDS = ("object", "array", "string", "number", "boolean", "null")
 Json = Annotated[Any, WithJsonSchema({"anyOf": [{"type": kind} for kind in KINDS]})]
 
@@ -110,27 +108,21 @@ class RunAnswer(Answer):
 
     @classmethod
     def of(cls, run: RunView, detail: Literal["concise", "full"] = "concise", cursor: str | None = None) -> RunAnswer:
-        """Return a run: its best entries and the places of its files, or all of it, a page of the long lists at a time.
+        """Return a run: the best entries and the places of its files, or all of it, with the long lists in pages.
 
         Raises:
             InvalidInput: the cursor is none of ours.
 
         """
-        begin = offset(cursor)
-        facts = run.model_dump(mode="json")
-        longest = 0
-        for name, value in facts.items():
-            if isinstance(value, list) and name != "next":
-                entries = cast("list[Any]", value)
-                longest = max(longest, len(entries))
-                facts[name] = entries[begin : begin + PAGE]
-        if detail == "concise":
-            facts["leaderboard"] = facts.get("leaderboard", [])[:TOP]
-            facts["artifacts"] = [
-                {key: value for key, value in one.items() if key in BRIEF} for one in facts.get("artifacts", [])
-            ]
-        following = str(begin + PAGE) if longest > begin + PAGE and detail == "full" else None
-        return cls.model_validate({**facts, "message": facts["message"] or None, "next_cursor": following})
+        whole, following = run.model_dump(mode="json"), None
+        if detail == "full":
+            facts, following = paged(whole, offset(cursor))
+        else:
+            facts = concise(whole)
+            if facts != whole:
+                facts["next"] = [*facts["next"], f'get_run(run_id="{run.run_id}", detail="full") tells all']
+        cursor = None if following is None else str(following)
+        return cls.model_validate({**facts, "message": facts["message"] or None, "next_cursor": cursor})
 
     def facts(self) -> dict[str, Any]:
         """Return the answer as JSON values; ``model`` is there, as null, also while there is none."""
