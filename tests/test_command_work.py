@@ -68,6 +68,7 @@ def test_runs_are_listed_and_one_whose_process_died_does_not_count_as_running(ru
     assert runs["done"] in ask("runs").stdout
 
 
+@pytest.mark.requirement("workflow.logged")
 @pytest.mark.requirement("events.durable", "events.lifecycle")
 def test_a_run_is_shown_by_the_beginning_of_its_id_with_its_steps_metrics_and_events(runs: dict[str, str]) -> None:
     short = runs["done"][:8]
