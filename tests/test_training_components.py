@@ -185,6 +185,22 @@ def test_parameters_that_the_estimator_does_not_take_are_refused(
         train(ctx, **CANCER, params=params)
 
 
+def test_a_blend_is_the_weighted_mean_of_its_members_whatever_the_number_of_processors(ctx: Context) -> None:
+    members = [{"family": "linear", "weight": 0.75}, {"family": "neighbors", "weight": 0.25}]
+    both, again, linear, near = (
+        ML.fit.call(replace(ctx, cpus=cpus), {**CANCER, "members": some}).model.uri
+        for cpus, some in ((1, members), (2, members), (1, members[:1]), (1, members[1:]))
+    )
+    assert both == again
+    chances = [
+        np.array(
+            [list(row.values()) for row in ML.predict.call(ctx, {"model": uri, "data": CANCER["data"]}).probabilities]
+        )
+        for uri in (both, linear, near)
+    ]
+    assert_allclose(chances[0], 0.75 * chances[1] + 0.25 * chances[2], rtol=1e-12)
+
+
 # Against scikit-learn itself ------------------------------------------------------------------------------------------
 
 

@@ -8,17 +8,18 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
 from mcp_orchestrator.component import Context
-from mcp_orchestrator.errors import DataRejected, InvalidInput, NotReady, OrchestratorError
+from mcp_orchestrator.errors import DataRejected, InvalidInput, NotReady, WorkerLost
 from mcp_orchestrator.methods import models
 from mcp_orchestrator.methods.features import FeatureSpec, used
 from mcp_orchestrator.methods.outoffold import OutOfFold, cross_validate, recall
 from mcp_orchestrator.methods.outoffold import keep as keep_predictions
-from mcp_orchestrator.methods.pipelines import Member, build, voting
+from mcp_orchestrator.methods.pipelines import Member, build, joined
+from mcp_orchestrator.methods.pool import Pool
 from mcp_orchestrator.methods.posing import MOST_ROWS, pose
 from mcp_orchestrator.methods.problem import Problem
 from mcp_orchestrator.values import Trained, Value
@@ -64,7 +65,7 @@ def fit(ctx: Context, problem: Problem, members: Sequence[Member]) -> Fitted:
     started = time.perf_counter()
     total = sum(one.weight for one in members)
     shares = [one.model_copy(update={"weight": one.weight / total}) for one in members]
-    model, said = fitted(problem, shares)
+    model, said = fitted(problem, shares, ctx.cpus)
     trained = keep(ctx, problem, model, shares)
     scores: list[float] = []
     oof = None
@@ -88,31 +89,57 @@ def fit(ctx: Context, problem: Problem, members: Sequence[Member]) -> Fitted:
     )
 
 
-def fitted(problem: Problem, members: Sequence[Member]) -> tuple[Any, list[str]]:
-    """Return the members fitted together on all rows of the problem, and what they had to say.
+class _Part(NamedTuple):
+    """A fitted pipeline with what it had to say, or the problem."""
+
+    pipeline: Any
+    said: list[str]
+    problem: str = ""
+    parameter: bool = False
+
+
+def fitted(problem: Problem, members: Sequence[Member], cpus: int = 1) -> tuple[Any, list[str]]:
+    """Return the members fitted together on all rows of the problem, side by side, and what they had to say.
 
     Raises:
         InvalidInput: a family or a parameter does not exist, or a value is not acceptable.
         DataRejected: the rows cannot be learned.
+        WorkerLost: the system ended a process, for want of memory perhaps.
 
     """
+    unfitted = [build(one.family, one.params, problem.features, problem.shape, problem.seed) for one in members]
+    parts: list[_Part | None] = [None] * len(members)
+    with Pool[int, int, _Part](lambda place: _fitted(problem, unfitted[place]), min(cpus, len(members))) as workers:
+        for place in range(len(members)):
+            workers.put(place, place)
+        for place, part in workers.results():
+            if isinstance(part, WorkerLost):
+                raise part
+            if part.problem:
+                family = members[place].family
+                raise (
+                    InvalidInput("params", part.problem)
+                    if part.parameter
+                    else DataRejected(f"{family}: {part.problem}")
+                )
+            parts[place] = part
+    done = [part for part in parts if part is not None]
+    model = joined([(part.pipeline, one.weight) for part, one in zip(done, members, strict=True)], problem.target.y)
+    return model, list(dict.fromkeys(line for part in done for line in part.said))
+
+
+def _fitted(problem: Problem, pipeline: Any) -> _Part:  # noqa: ANN401
     from sklearn.utils._param_validation import InvalidParameterError
 
-    made = [
-        (build(one.family, one.params, problem.features, problem.shape, problem.seed), one.weight) for one in members
-    ]
-    model = voting(made, problem.shape)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            model.fit(problem.frame, problem.target.y)
-        except OrchestratorError:
-            raise
+            pipeline.fit(problem.frame, problem.target.y)
         except InvalidParameterError as error:
-            raise InvalidInput("params", str(error)) from error
+            return _Part(None, [], str(error), parameter=True)
         except (ValueError, ArithmeticError) as error:
-            raise DataRejected(f"{_named(members)} cannot learn these rows: {error}") from error
-    return model, list(dict.fromkeys(str(one.message).partition("\n")[0] for one in said))
+            return _Part(None, [], str(error))
+    return _Part(pipeline, [str(one.message).partition("\n")[0] for one in said])
 
 
 def keep(ctx: Context, problem: Problem, model: object, members: Sequence[Member]) -> Trained:

@@ -14,11 +14,12 @@ from mcp_orchestrator.methods.features import FeatureSpec, infer_features, used
 from mcp_orchestrator.values import Value
 
 if TYPE_CHECKING:
+    import numpy as np
     from sklearn.pipeline import Pipeline
 
     from mcp_orchestrator.methods.encoding import Encoder
 
-__all__ = ["FeatureSpec", "Member", "Shape", "build", "estimator", "infer_features", "preprocessor", "voting"]
+__all__ = ["FeatureSpec", "Member", "Shape", "build", "estimator", "infer_features", "joined", "preprocessor"]
 
 
 class Member(Value):
@@ -100,14 +101,16 @@ def build(
     return Pipeline([("features", preprocessor(features, kind.encoding, shape, seed)), ("model", model)])
 
 
-def voting(members: Sequence[tuple[Pipeline, float]], shape: Shape) -> Any:  # noqa: ANN401 - one of two classes
-    """Return the weighted mean of several pipelines, or the only one."""
+def joined(members: Sequence[tuple[Pipeline, float]], y: np.ndarray) -> Any:  # noqa: ANN401 - one of three classes
+    """Return the weighted mean of several fitted pipelines, or the only one; ``y`` is what they were fitted on."""
+    from sklearn.base import is_classifier
     from sklearn.ensemble import VotingClassifier, VotingRegressor
+    from sklearn.frozen import FrozenEstimator
 
     if len(members) == 1:
         return members[0][0]
-    named = [(f"member_{place}", pipeline) for place, (pipeline, _) in enumerate(members, start=1)]
+    named = [(f"member_{place}", FrozenEstimator(pipeline)) for place, (pipeline, _) in enumerate(members, start=1)]
     weights = [weight for _, weight in members]
-    if shape.classes:
-        return VotingClassifier(named, voting="soft", weights=weights)
-    return VotingRegressor(named, weights=weights)
+    if is_classifier(members[0][0]):
+        return VotingClassifier(named, voting="soft", weights=weights).fit(y, y)  # the members are fitted already
+    return VotingRegressor(named, weights=weights).fit(y, y)

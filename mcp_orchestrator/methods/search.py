@@ -256,6 +256,8 @@ class Search:
             common = set.intersection(*(set(one.scores) for one in finalists if one.state != "failed"))
             for one in finalists:
                 one.keep(common)
+                if one.state == "screened" and len(common) == len(self.problem.folds):
+                    one.state = "complete"
 
     def _drop_predictions(self) -> None:
         kept = self._finalists()
