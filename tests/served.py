@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import anyio
+import oddities
 import psutil
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -18,6 +19,7 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel
 
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.component import Capability
 from mcp_orchestrator.core.engine import Workflow
 from mcp_orchestrator.core.executors import Workers
 from mcp_orchestrator.core.run import Run
@@ -44,6 +46,7 @@ __all__ = [
 
 TOYS = {"toys": "toys", "odd": "oddities"}
 ROWS: list[dict[str, Any]] = [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]
+SECRETIVE: Capability[[], int] = Capability(oddities.secretive, component="odd")
 Era = Literal["auto", "legacy"]
 SERVE = ["-m", "mcp_orchestrator", "serve"]
 
@@ -110,6 +113,8 @@ def training(go: anyio.Event) -> Workflow:
             raise DataRejected(
                 "only one class is left after the split.", column="y", then="Give more rows of the others."
             )
+        if spec.target == "crash":
+            await run.step("odd", SECRETIVE)
         if spec.target == "wait":
             await go.wait()
         await run.skip("tune", "tuning.method is none")

@@ -391,6 +391,15 @@ async def test_a_run_that_fails_late_is_an_error_with_all_that_is_known(settings
         assert (seen["status"], seen["error_code"]) == ("failed", "data_rejected")
 
 
+async def test_a_run_that_crashes_names_its_log(settings: Settings) -> None:
+    async with served(settings) as server:
+        refusal = await server.refusal("run_ml_training_workflow", data=ROWS, target="crash")
+        assert refusal.startswith("[step_failed]")
+        [log] = re.findall(r"Its log is (\S+\.log)\.", refusal)
+        assert "Traceback" in Path(log).read_text()
+        assert "Traceback" not in refusal
+
+
 async def test_a_call_of_a_component_that_the_client_gives_up_ends_its_processes(
     settings: Settings,
     tmp_path: Path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from mcp.server.mcpserver.exceptions import ToolError
@@ -16,6 +17,7 @@ from mcp_orchestrator.view import RunView
 __all__ = ["crashed", "failed_run", "refused", "unfit"]
 
 SHOWN = 80
+UNFORESEEN = {"step_failed", "internal"}
 WORDS = {
     "string": "a text",
     "integer": "a whole number",
@@ -42,12 +44,15 @@ def crashed(tool: str, error: Exception) -> ToolError:
     )
 
 
-def failed_run(run: RunView) -> ToolError:
-    """Return everything that there is to say about a run that failed."""
+def failed_run(run: RunView, logs: Path) -> ToolError:
+    """Return everything that there is to say about a failed run, with its log below ``logs`` if nobody foresaw it."""
     done = [step.name for step in run.steps if step.status == "done"]
+    file = logs / f"{run.run_id}.log"
     parts = [
-        f"[{run.error_code or 'step_failed'}] Run {run.run_id} ({run.workflow}) failed: {run.error}",
+        f"[{run.error_code or 'step_failed'}] Run {run.run_id} ({run.workflow}) failed:",
+        f"{(run.error or 'no reason was given').rstrip('.')}.",
         f"Finished before: {', '.join(done)}." if done else "",
+        f"Its log is {file}." if run.error_code in UNFORESEEN and file.is_file() else "",
         f"Next: {'; '.join(run.next)}; or call again with the cause removed." if run.next else "",
     ]
     return ToolError(" ".join(part for part in parts if part))

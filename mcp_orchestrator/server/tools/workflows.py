@@ -72,5 +72,5 @@ async def run_ml_evaluation_workflow(
 async def _run(ctx: Session, workflow: str, spec: dict[str, Any], seconds: float) -> RunAnswer:
     run = await follow(ctx, await orchestrator(ctx).submit(workflow, spec), seconds)
     if run.status is Status.FAILED:
-        raise failed_run(run)
+        raise failed_run(run, orchestrator(ctx).settings.home / "logs")
     return RunAnswer.of(run)
