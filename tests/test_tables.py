@@ -315,7 +315,7 @@ def test_the_state_home_holds_no_sources(ctx: Context) -> None:
         ("", "is not a path"),
         ("a\0b.csv", "is not a path"),
         ("x" * 5000, "is not a path"),
-        ("loop.csv", "cannot be resolved"),
+        ("loop.csv", "cannot be (resolved|read)"),
         ("dataset://x@123", "dataset://name@digest"),
     ],
 )
@@ -664,6 +664,24 @@ def test_an_unchanged_file_is_read_once_and_a_changed_one_again(ctx: Context, mo
     path.write_text(path.read_text() + "4,1,blue,2024-03-07,true\n")
     assert tables.freeze(ctx, "table.csv").rows == 4
     assert readings == ["read", "read"]
+
+
+def test_a_name_given_once_does_not_stick_to_the_file(ctx: Context) -> None:
+    csv_file(ctx.settings.project / "table.csv")
+    assert [tables.freeze(ctx, "table.csv", name=name).name for name in ("colors", None, "hues")] == [
+        "colors",
+        "table",
+        "hues",
+    ]
+
+
+def test_a_frame_of_a_file_does_not_undo_what_is_known_about_it(ctx: Context) -> None:
+    csv_file(ctx.settings.project / "table.csv")
+    frozen = tables.freeze(ctx, "table.csv", target="ok")
+    datasets._known.clear()  # as in another process
+    assert len(tables.frame(ctx, "table.csv")) == 3
+    assert tables.reference(ctx, "table.csv") == frozen.uri
+    assert tables.describe(ctx, frozen.uri) == frozen
 
 
 def test_a_cleared_home_makes_the_source_be_read_again(ctx: Context) -> None:

@@ -5,7 +5,7 @@ blocks, ``inference`` decides what columns of text are, ``snapshot`` writes Parq
 """
 
 from mcp_orchestrator.methods.tables.builtin import BUILTINS
-from mcp_orchestrator.methods.tables.datasets import describe, freeze, freeze_frame
+from mcp_orchestrator.methods.tables.datasets import describe, freeze, freeze_frame, reference
 from mcp_orchestrator.methods.tables.frames import frame
 from mcp_orchestrator.methods.tables.overlap import Leak, Leaks, leakage
 from mcp_orchestrator.methods.tables.splitting import Part, Splits, split
@@ -24,5 +24,6 @@ __all__ = [
     "freeze",
     "freeze_frame",
     "leakage",
+    "reference",
     "split",
 ]

@@ -24,7 +24,7 @@ from mcp_orchestrator.values import DATASET, Data, Dataset, Profile, Value
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["describe", "freeze", "freeze_frame", "keep", "snapshot_of"]
+__all__ = ["describe", "freeze", "freeze_frame", "keep", "reference", "snapshot_of"]
 
 MEDIA = "application/vnd.apache.parquet"
 NAME = re.compile(r"[\w.-]{1,80}")
@@ -74,17 +74,25 @@ def freeze(
             raise InvalidInput("query" if query else "table", "cannot be asked of a dataset.", then="Leave it out.")
         return _again(ctx, _recorded(ctx, data), name=name, target=target)
     source = source_of(ctx, data, query=query, table=table)
-    stamp = (str(ctx.settings.home), *source.stamp) if source.stamp is not None else None
-    if stamp is not None and stamp in _known:
-        try:
-            return _again(ctx, _recorded(ctx, _known[stamp]), name=name, target=target)
-        except (UnknownName, Tampered):
-            pass  # somebody emptied the state home
-    frozen = _freeze(ctx, source, name=_named(name or source.name), target=target)
-    if stamp is not None:
-        with _lock:
-            _known[stamp] = frozen.uri
-    return frozen
+    known = _seen(ctx, source)
+    if known is not None:
+        return _again(ctx, _recorded(ctx, known), name=name or _named(source.name), target=target)
+    return _freeze(ctx, source, name=_named(name or source.name), target=target)
+
+
+def reference(ctx: Context, data: Data) -> str:
+    """Return the ``dataset://`` reference of a table, frozen first where it is not yet.
+
+    Raises:
+        InvalidInput: ``data`` is no source.
+        NotAllowed: the source may not be read.
+        DataRejected: the table is broken; the message names column and row.
+
+    """
+    if isinstance(data, str) and data.strip().startswith("dataset://"):
+        return data.strip()
+    source = source_of(ctx, data)
+    return _seen(ctx, source) or _freeze(ctx, source, name=_named(source.name), target=None).uri
 
 
 def freeze_frame(ctx: Context, frame: pd.DataFrame, *, name: str = "frame", target: str | None = None) -> Dataset:
@@ -145,10 +153,26 @@ def keep(ctx: Context, writer: Writer, path: Path, *, name: str, source: str, ta
     return _store(ctx, path, name=_named(name), source=source, target=target, notes={}, warnings=[])
 
 
+def _stamp(ctx: Context, source: Source) -> tuple[object, ...] | None:
+    return None if source.stamp is None else (str(ctx.settings.home), *source.stamp)
+
+
+def _seen(ctx: Context, source: Source) -> str | None:
+    """Return the reference of a source that this process has frozen and that did not change since."""
+    uri = _known.get(_stamp(ctx, source) or ())
+    if uri is None:
+        return None
+    try:
+        snapshot_of(ctx, uri)
+    except (UnknownName, Tampered):
+        return None  # somebody emptied the state home
+    return uri
+
+
 def _freeze(ctx: Context, source: Source, *, name: str, target: str | None) -> Dataset:
     with scratch(ctx) as folder:
         written = write(ctx, source, folder, target=target)
-        return _store(
+        frozen = _store(
             ctx,
             written.path,
             name=name,
@@ -157,6 +181,11 @@ def _freeze(ctx: Context, source: Source, *, name: str, target: str | None) -> D
             notes=written.notes,
             warnings=written.warnings,
         )
+    stamp = _stamp(ctx, source)
+    if stamp is not None:
+        with _lock:
+            _known[stamp] = frozen.uri
+    return frozen
 
 
 def _store(

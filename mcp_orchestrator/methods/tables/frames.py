@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mcp_orchestrator.component import Context
-from mcp_orchestrator.methods.tables.datasets import freeze, snapshot_of
+from mcp_orchestrator.methods.tables.datasets import reference, snapshot_of
 from mcp_orchestrator.methods.tables.look import opened_snapshot, to_frame
 from mcp_orchestrator.methods.tables.snapshot import require_column
 from mcp_orchestrator.values import Data
@@ -33,8 +33,7 @@ def frame(ctx: Context, data: Data, columns: Sequence[str] | None = None) -> pd.
         DataRejected: the table is broken; the message names column and row.
 
     """
-    uri = data.strip() if isinstance(data, str) and data.strip().startswith("dataset://") else freeze(ctx, data).uri
-    path = snapshot_of(ctx, uri)
+    path = snapshot_of(ctx, reference(ctx, data))
     with _lock:
         held = _frames.get(path.name)
         if held is not None:

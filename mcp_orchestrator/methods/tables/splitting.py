@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import DataRejected, InvalidInput
-from mcp_orchestrator.methods.tables.datasets import freeze, keep, snapshot_of
+from mcp_orchestrator.methods.tables.datasets import describe, keep, reference, snapshot_of
 from mcp_orchestrator.methods.tables.frames import frame
 from mcp_orchestrator.methods.tables.look import opened_snapshot
 from mcp_orchestrator.methods.tables.snapshot import Writer, require_column, scratch
@@ -70,7 +70,7 @@ def split(
     """
     if group is not None and time is not None:
         raise InvalidInput("time", "cannot be given together with group.", then="Give the one that matters more.")
-    whole = freeze(ctx, data)
+    whole = describe(ctx, reference(ctx, data))
     names = [column.name for column in whole.profile.columns]
     for field, column in (("target", target), ("group", group), ("time", time)):
         require_column(column, names, field=field)

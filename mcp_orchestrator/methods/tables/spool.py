@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Spool"]
 
-MOST = 32 << 20
+MOST = 16 << 20
 """Bytes that are held in memory."""
 
 

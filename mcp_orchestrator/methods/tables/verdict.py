@@ -6,9 +6,8 @@ from typing import Literal
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import DataRejected, InvalidInput
-from mcp_orchestrator.methods.tables.datasets import freeze
+from mcp_orchestrator.methods.tables.datasets import freeze, reference
 from mcp_orchestrator.methods.tables.frames import frame
-from mcp_orchestrator.methods.tables.snapshot import require_column
 from mcp_orchestrator.methods.targets import read_target
 from mcp_orchestrator.values import Column, Data, Profile, Value
 
@@ -50,9 +49,7 @@ def check(
         DataRejected: too few rows, one class, a class with one row, no target at all, or no feature that could help.
 
     """
-    dataset = freeze(ctx, data)
-    require_column(target, [column.name for column in dataset.profile.columns])
-    dataset = freeze(ctx, dataset.uri, target=target)
+    dataset = freeze(ctx, reference(ctx, data), target=target)
     profile = dataset.profile
     columns = {column.name: column for column in profile.columns}
     _refuse_target(columns[target], profile, task)
