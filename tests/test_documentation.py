@@ -60,7 +60,7 @@ def test_a_link_to_a_file_leads_to_one(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_file_that_is_named_exists(page: Path) -> None:
-    named = re.findall(r"`((?:[\w.-]+/)+[\w-]+\.(?:py|md|toml|txt|json))`", page.read_text("utf-8"))
+    named = re.findall(r"`((?:\w[\w.-]*/)+[\w-]+\.(?:py|md|toml|txt|json))`", page.read_text("utf-8"))
     homes = (ROOT, ROOT / "mcp_orchestrator")
     assert not [name for name in named if not any((home / name).exists() for home in homes)]
 
