@@ -66,6 +66,7 @@ def plain(value: Any) -> Any:
     return value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
 
 
+@pytest.mark.requirement("data.messy")
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [
@@ -100,6 +101,7 @@ def test_a_letter_that_shows_the_encoding_may_come_late(read: Read) -> None:
     assert read(text.encode("cp1252"))["b"][-1] == "Köln"
 
 
+@pytest.mark.requirement("data.messy")
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("name", ["table.csv", "table.tsv", "table.txt"])
 def test_a_delimiter_is_recognized_around_quoted_ones(read: Read, delimiter: str, name: str) -> None:
@@ -114,6 +116,7 @@ def test_any_line_ending_ends_a_line(read: Read, ending: str) -> None:
     assert read(ending.join(["a,b", "1,x", "2,y", ""])) == {"a": [1, 2], "b": ["x", "y"]}
 
 
+@pytest.mark.requirement("data.messy")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -156,6 +159,7 @@ def test_a_doubtful_comma_is_read_and_said(freeze: Callable[..., Dataset]) -> No
     assert any("'1,234' was read with a comma between thousands" in one for one in alone.warnings)
 
 
+@pytest.mark.requirement("data.messy")
 @pytest.mark.parametrize(
     ("values_", "expected"),
     [
@@ -278,6 +282,7 @@ def test_infinite_values_become_missing_and_are_said(ctx: Context, freeze: Calla
     assert any("'a': 2 infinite" in one for one in found.profile.warnings)
 
 
+@pytest.mark.requirement("data.messy")
 @pytest.mark.parametrize(
     ("content", "column", "row", "says"),
     [
