@@ -261,6 +261,7 @@ def track(
     ctx: Context,
     model: ModelRef,
     name: Annotated[str, Field(min_length=1, max_length=200, description="Name of the run in MLflow.")],
+    *,
     facts: Annotated[Facts | None, Field(description="What is known of its training.")] = None,
     files: Annotated[list[Artifact], Field(max_length=100, description="Files to attach.")] = [],  # noqa: B006 - read only
     experiment: Annotated[str, Field(min_length=1, max_length=80, description="MLflow's experiment.")] = "models",
