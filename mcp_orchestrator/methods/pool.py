@@ -3,7 +3,8 @@
 One process a core and one thread a process: with two OpenMP threads on two busy cores the same fit took 10 to 40 times
 as long.
 Where forking is not safe (another system than Linux, other threads alive, OpenMP already running several threads) the
-work is done in this process, one piece after the other; what is computed is the same.
+work is done in this process, one piece after the other, and a deadline is met after the piece under way; what is
+computed is the same.
 """
 
 from __future__ import annotations
