@@ -14,7 +14,7 @@ _work: list[Any] = []
 
 
 def script(path: str, target: str, candidates: list[dict[str, Any]], members: list[dict[str, Any]], cpus: int) -> float:
-    """Read a table, fit every candidate on every fold that it was given, fit the winner, test it; return the seconds."""
+    """Read a table, fit every candidate on every fold it was given, fit the winner, test it; return the seconds."""
     import pandas as pd
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
@@ -25,7 +25,10 @@ def script(path: str, target: str, candidates: list[dict[str, Any]], members: li
     table = pd.read_csv(path)
     X, y = table.drop(columns=target), table[target]
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, stratify=y, random_state=0)
-    features, shape = infer_features(X_train.assign(**{target: y_train}), target), Shape(rows=len(y_train), classes=y.nunique())
+    features, shape = (
+        infer_features(X_train.assign(**{target: y_train}), target),
+        Shape(rows=len(y_train), classes=y.nunique()),
+    )
     folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(X_train, y_train))
     jobs = [(one["family"], one["params"], fold) for one in candidates for fold in range(one["folds"])]
 
@@ -46,4 +49,3 @@ def script(path: str, target: str, candidates: list[dict[str, Any]], members: li
 
 def _call(job: tuple[str, dict[str, Any], int]) -> float:
     return _work[-1](job)
-

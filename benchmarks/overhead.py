@@ -22,7 +22,9 @@ TARGET = "target"
 SHARE, FIXED = 0.05, 0.5
 
 
-async def rounds(folder: Path, count: int, trials: int, families: list[str]) -> list[tuple[float, float, dict[str, float]]]:
+async def rounds(
+    folder: Path, count: int, trials: int, families: list[str]
+) -> list[tuple[float, float, dict[str, float]]]:
     """Return the seconds of workflow and script, and of the workflow's steps, for each round."""
     settings = Settings.load(folder, components={"bare": "bare"})
     table = folder / "table.csv"
@@ -43,7 +45,9 @@ async def rounds(folder: Path, count: int, trials: int, families: list[str]) -> 
             facts = run.model_dump(mode="json")
             tried = [{**one, "folds": len(one["fold_scores"])} for one in facts["leaderboard"]]
             asked = {"path": str(table), "target": TARGET, "candidates": tried, "members": facts["model"]["members"]}
-            script = await orchestrator.call("bare", "script", {**asked, "cpus": settings.workers}, cpus=settings.workers)
+            script = await orchestrator.call(
+                "bare", "script", {**asked, "cpus": settings.workers}, cpus=settings.workers
+            )
             if number:  # the first round loads and migrates
                 found.append((ours, script, {one.name: one.seconds or 0.0 for one in run.steps}))
     return found

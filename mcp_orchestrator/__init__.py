@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcp_orchestrator.app import Orchestrator
-    from mcp_orchestrator.pipeline import build_ml_pipeline, get_workflow_summary, run_ml_workflow
+    from mcp_orchestrator.pipeline import (
+        build_ml_pipeline,  # pyright: ignore[reportUnknownVariableType]  # a pipeline of scikit-learn, which is untyped
+        get_workflow_summary,
+        run_ml_workflow,
+    )
 
 __all__ = ["Orchestrator", "build_ml_pipeline", "get_workflow_summary", "run_ml_workflow", "version"]
 

@@ -264,7 +264,9 @@ class Orchestrator:
     def _given(self, data: Any) -> Any:  # noqa: ANN401 - a DataFrame becomes a reference
         pandas = sys.modules.get("pandas")
         if pandas is not None and isinstance(data, pandas.DataFrame):
-            from mcp_orchestrator.methods.tables import freeze_frame  # noqa: PLC0415 - the caller has pandas already
+            from mcp_orchestrator.methods.tables import (  # noqa: PLC0415 - the caller has pandas already
+                freeze_frame,  # pyright: ignore[reportUnknownVariableType]  # a frame of pandas, which is untyped
+            )
 
             return freeze_frame(self.context(), data).uri
         return str(data) if isinstance(data, Path) else data

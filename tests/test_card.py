@@ -8,9 +8,9 @@ import pytest
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.methods.card import card
+from mcp_orchestrator.methods.examples import example_model
 from mcp_orchestrator.methods.facts import Facts
 from mcp_orchestrator.methods.importance import Influence
-from mcp_orchestrator.methods.examples import example_model
 from mcp_orchestrator.methods.models import Loaded, load
 from mcp_orchestrator.methods.pipelines import FeatureSpec, Member
 from mcp_orchestrator.values import Estimate

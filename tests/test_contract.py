@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
 from pydantic import BaseModel, Field
@@ -90,7 +90,7 @@ def test_a_capability_describes_itself_and_bounds_its_parameters(
     assert one.summary.endswith("."), f"{component.name}.{one.name} needs a summary of one sentence"
     assert one.example is not None
     assert one.contrast
-    assert issubclass(one.returns._type, BaseModel)
+    assert issubclass(cast("type", one.returns._type), BaseModel)
     schema = one.schema
     assert schema["additionalProperties"] is False
     assert "title" not in json.dumps(schema.get("$defs", {})).split('"properties"')[0]

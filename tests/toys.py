@@ -56,7 +56,7 @@ def chatter(text: str) -> str:
     return text
 
 
-def untyped(value):  # noqa: ANN001, ANN201 - shows that code without types is not taken
+def untyped(value):  # noqa: ANN001, ANN201 # pyright: ignore[reportMissingParameterType] - shows that code without types is not taken
     """Return a value."""
     return value
 

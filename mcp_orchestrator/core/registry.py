@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, cast, get_type_hints
+from typing import Any, get_type_hints
 
 from mcp_orchestrator.component import About, Capability, Check, Context
 from mcp_orchestrator.core.health import KNOWN_ANSWER, known
@@ -134,7 +134,7 @@ def _house() -> Iterator[Component]:
         about = getattr(module, "ABOUT", None)
         if isinstance(about, About):
             family, _, name = info.name.removeprefix(f"{HOUSE}.").rpartition(".")
-            things = cast("dict[str, Any]", vars(module)).values()
+            things = vars(module).values()
             own: list[Capability[..., Any]] = [one for one in things if isinstance(one, Capability)]
             yield Component(
                 name=name,

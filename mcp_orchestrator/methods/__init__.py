@@ -1,1 +1,1 @@
-"""What several components share: tables, pipelines, metrics, tests, plots. Heavy libraries are imported inside functions."""
+"""What several components share: tables, pipelines, metrics, tests, plots; heavy libraries inside functions."""

@@ -22,7 +22,7 @@ def folds_of(params: Mapping[str, Any] | None) -> int:
     """Return the number of folds that ``validation_params`` asks for."""
     given = dict(params or {})
     folds = given.pop("cv_folds", 5)
-    if given or not isinstance(folds, int) or not 2 <= folds <= 50:  # noqa: PLR2004
+    if given or not isinstance(folds, int) or not 2 <= folds <= 50:
         raise InvalidInput("validation_params", f"{params} is not acceptable.", allowed=['{"cv_folds": 2 to 50}'])
     return folds
 
@@ -35,7 +35,7 @@ def framed(X: Any, y: Any, specs: Sequence[FeatureSpec] | None) -> pd.DataFrame:
     frame = X.reset_index(drop=True) if isinstance(X, pd.DataFrame) else None
     if frame is None:
         values = np.asarray(X)
-        if values.ndim != 2:  # noqa: PLR2004
+        if values.ndim != 2:
             raise InvalidInput("X", f"has {values.ndim} dimension(s); rows and columns are needed.")
         names = [one.name for one in specs] if specs else [f"x{number}" for number in range(values.shape[1])]
         if len(names) != values.shape[1]:
@@ -67,7 +67,7 @@ def parts_of(  # noqa: PLR0917 - one call site
         raise InvalidInput("test_size", f"{test_size} is not a share.", then="Give a number between 0 and 1.")
     target = read_target(frame, TARGET, spec.task)
     known = frame.iloc[target.rows]
-    if target.classes and target.smallest < 2:  # noqa: PLR2004
+    if target.classes and target.smallest < 2:
         raise DataRejected("a class has a single row, which cannot be both learned from and tested on.", column=TARGET)
     parts = train_test_split(
         known, test_size=test_size, random_state=seed, stratify=target.y if target.classes else None

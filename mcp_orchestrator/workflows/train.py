@@ -196,14 +196,22 @@ async def _calibrated(run: Run, spec: TrainingSpec, study: Study, model: Trained
     why_not = {
         "it was not asked for": spec.calibration == "none",
         "a regression has no probabilities": study.task == "regression",
-        f"below {ENOUGH} training rows it costs more than it brings": spec.calibration == "auto" and study.rows < ENOUGH,
+        f"below {ENOUGH} training rows it costs more than it brings": (
+            spec.calibration == "auto" and study.rows < ENOUGH
+        ),
     }
     for reason, holds in why_not.items():
         if holds:
             await run.skip("calibrate", reason)
             return model
-    asked = {"model": model.uri, "data": data, "method": spec.calibration, "oof": study.oof}
-    adjusted = await run.attempt("calibrate", ml_integration.calibrate, **asked)
+    adjusted = await run.attempt(
+        "calibrate",
+        ml_integration.calibrate,
+        model=model.uri,
+        data=data,
+        method=spec.calibration,
+        oof=study.oof,
+    )
     if adjusted is None:
         return model
     await run.explain("calibrate", f"{'kept' if adjusted.kept else 'not kept'}: {adjusted.reason}")
