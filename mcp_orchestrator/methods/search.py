@@ -211,7 +211,7 @@ class Search:
             return ""
         outcome = {
             "scores": [[fold, score] for fold, score in sorted(candidate.scores.items())],
-            "seconds": round(candidate.seconds, 4),
+            "seconds": round(candidate.seconds, 3),
             "state": candidate.state,
             "reason": candidate.reason,
         }

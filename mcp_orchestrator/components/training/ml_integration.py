@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
-from mcp_orchestrator.errors import InvalidInput
+from mcp_orchestrator.errors import InvalidInput, UnknownName
 from mcp_orchestrator.methods import adjustment
 from mcp_orchestrator.methods.adjustment import Adjusted, Calibration
 from mcp_orchestrator.methods.catalog import Estimators, catalog
@@ -66,9 +66,9 @@ def train(
     members = [Member(family=estimator, params=params)]
     question: dict[str, Any] = {"task": task, "features": features, "metric": metric, "shuffle": shuffle}
     made = _made(ctx, data, target, members, cv=cv, seed=seed, **question)
-    model, oof = made.model, made.oof
+    model = made.model
     if calibration != "none":
-        model = calibrate.call(ctx, {"model": model.uri, "data": data, "method": calibration, "oof": oof}).model
+        model = calibrate.call(ctx, {"model": model.uri, "data": data, "method": calibration, "oof": made.oof}).model
     if threshold is not None:
         model = tune_threshold.call(ctx, {"model": model.uri, "data": data, "threshold": threshold}).model
     return made.model_copy(update={"model": model})
@@ -78,10 +78,7 @@ def train(
     example={
         "data": "builtin:iris",
         "target": "target",
-        "members": [
-            {"family": "linear", "params": {"C": 1.0}, "weight": 0.5},
-            {"family": "neighbors", "weight": 0.5},
-        ],
+        "members": [{"family": "linear", "weight": 0.5}, {"family": "neighbors", "weight": 0.5}],
     },
     contrast={"members": [{"family": "linear", "params": {"C": 0.01}}]},
 )
@@ -109,7 +106,6 @@ def fit(
 
 def _example(ctx: Context) -> None:
     """Register the models that the examples name."""
-    from mcp_orchestrator.errors import UnknownName
     from mcp_orchestrator.tracking.versions import Versions
 
     with Versions(ctx.settings.home) as versions:
@@ -287,19 +283,17 @@ def _loaded(ctx: Context, model: str) -> Loaded:
 
 def known_answer(ctx: Context) -> Iterator[Check]:
     """Scaled logistic regression on the breast cancer table, against the same made directly with scikit-learn."""
-    import numpy as np
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    asked = {"data": "builtin:breast_cancer", "target": "target", "estimator": "linear", "metric": "accuracy"}
-    made = train.call(ctx, {**asked, "cv": 5, "shuffle": False})
+    question = {"data": "builtin:breast_cancer", "target": "target", "estimator": "linear", "metric": "accuracy"}
+    made = train.call(ctx, {**question, "cv": 5, "shuffle": False})
     yield Check("accuracy over 5 folds (cross_val_score gives .9807)", made.score or 0.0, 0.9807, 0.0001)
-    table = _table(ctx, "builtin:breast_cancer")
-    X, y = table.drop(columns="target"), table["target"].to_numpy(dtype=str)
+    X = _table(ctx, "builtin:breast_cancer")
+    y = X.pop("target").to_numpy(dtype=str)
     direct = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
     said = predict.call(ctx, {"model": made.model.uri, "data": "builtin:breast_cancer"})
     yield Check("labels equal those of the direct call", said.predictions, direct.predict(X).tolist())
-    chances = np.array([list(row.values()) for row in said.probabilities or []])
-    apart = float(abs(chances - direct.predict_proba(X)).max())
-    yield Check("and so do the probabilities", apart, 0.0, 1e-12)
+    apart = abs(direct.predict_proba(X) - [list(row.values()) for row in said.probabilities or []]).max()
+    yield Check("and so do the probabilities", float(apart), 0.0, 1e-12)
