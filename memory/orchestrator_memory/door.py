@@ -32,6 +32,14 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
+class _Connection(sqlite3.Connection):
+    """Closes itself when nobody holds it any more: a reader lives as long as its thread does."""
+
+    def __del__(self) -> None:
+        """Close; Python 3.13 warns of a connection that is let go open."""
+        self.close()
+
+
 class Door:
     """A SQLite database in WAL mode with one writer at a time, over all processes."""
 
@@ -114,7 +122,13 @@ class Door:
             del self._readers.connection
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path,
+            isolation_level=None,
+            timeout=30,
+            check_same_thread=False,
+            factory=_Connection,
+        )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
