@@ -1,7 +1,7 @@
 # Everything that one does with this checkout. Needs Python 3.11 or later, git and make; .venv is made when it is missing or stale.
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,\
-	$(if $(shell $(name) -c 'import sys, venv, ensurepip; print(sys.version_info >= (3, 11) or "")' 2>/dev/null | grep True),$(name))))
+	$(if $(shell $(name) -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null | grep True),$(name))))
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
