@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import click
 import pytest
 from _pytest.mark import ParameterSet
@@ -90,6 +91,18 @@ def test_every_tool_and_parameter_is_documented() -> None:
     assert not missing
     assert not silent
     assert sections.keys() <= tools().keys(), "docs/tools.md documents a tool that there is not"
+
+
+def test_every_prompt_and_resource_is_documented(tmp_path: Path) -> None:
+    from mcp_orchestrator.app import Orchestrator
+    from mcp_orchestrator.server.app import build
+
+    server = build(Orchestrator(tmp_path, in_process=True))
+    names = [prompt.name for prompt in anyio.run(server.list_prompts)]
+    names += [str(one.uri_template) for one in anyio.run(server.list_resource_templates)]
+    page = (ROOT / "docs" / "tools.md").read_text("utf-8")
+    assert names
+    assert not [name for name in names if f"`{name}`" not in page]
 
 
 def test_every_command_and_option_is_documented() -> None:
