@@ -50,7 +50,7 @@ def csv_file(path: Path) -> None:
 
 def tsv_file(path: Path) -> None:
     path.write_text(
-        "n\tx\tword\tday\tok\n1\t0.5\tred\t2024-01-05\tyes\n2\t-1.25\tgreen\t2024-02-06\tno\n3\tNA\tNA\tNA\tNA\n"
+        "n\tx\tword\tday\tok\n1\t0.5\tred\t2024-01-05\tTRUE\n2\t-1.25\tgreen\t2024-02-06\tFALSE\n3\tNA\tNA\tNA\tNA\n"
     )
 
 
@@ -845,7 +845,7 @@ def test_a_profile_says_what_each_column_is(ctx: Context, customers: Any) -> Non
         "cancelled_on": "date",
         "points": "numeric",
         "reason": "categorical",
-        "churned": "boolean",
+        "churned": "categorical",
     }
     balance = next(column for column in profile.columns if column.name == "balance")
     assert balance.minimum == customers["balance"].min()
@@ -862,8 +862,8 @@ def test_a_profile_warns_in_sentences(ctx: Context, customers: Any) -> None:
     assert profile.likely_target == "churned"
     assert (profile.target, profile.task) == (None, "classification")
     assert profile.classes == {
-        "False": int((customers["churned"] == "no").sum()),
-        "True": int((customers["churned"] == "yes").sum()),
+        "no": int((customers["churned"] == "no").sum()),
+        "yes": int((customers["churned"] == "yes").sum()),
     }
     said = "\n".join(profile.warnings)
     for words in (

@@ -49,10 +49,7 @@ def converted(values: pa.Array, reading: Reading, *, column: str, start: int) ->
     if reading.kind == "text":
         return text
     if reading.kind == "bool":
-        truth = pa.array(["true", "yes", "t", "y"])
-        return compute.if_else(
-            gone, pa.scalar(None, pa.bool_()), compute.is_in(compute.utf8_lower(text), value_set=truth)
-        )
+        return compute.if_else(gone, pa.scalar(None, pa.bool_()), compute.equal(compute.utf8_lower(text), "true"))
     if reading.kind == "date":
         return _dates(text, reading, column=column, start=start)
     if reading.unit:

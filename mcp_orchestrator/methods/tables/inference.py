@@ -55,8 +55,8 @@ BY_SPACE_COMMA = _style("int by_space", "comma3 comma by_space_fraction", SPACES
 STYLES = (PLAIN, COMMA, BY_COMMA, BY_POINT, BY_SPACE, BY_SPACE_COMMA)
 NUMBERS = frozenset[str]().union(*(style.whole | style.fraction for style in STYLES))
 
-TRUTH = (frozenset({"true_false"}), frozenset({"yes_no"}))
-LETTERS = (frozenset({"t", "f"}), frozenset({"y", "n"}))
+TRUTH = frozenset({"true_false"})
+"""Yes and no, and letters for them, stay the words that they are: a target's classes are answered in its own words."""
 DATES: dict[frozenset[str], Order] = {
     frozenset({"iso"}): "iso",
     frozenset({"zoned"}): "zoned",
@@ -91,10 +91,8 @@ def _decide(name: str, seen: Evidence, *, european: bool) -> Reading:
         return Reading(kind="empty", note=note)
     shapes, unit = _with_units(seen)
     kinds = frozenset(shapes)
-    if kinds in TRUTH or kinds in LETTERS:
-        return Reading(
-            kind="bool", note=_join(note, f"read from {min(seen.first[one] for one in kinds)[1]!r} and the like")
-        )
+    if kinds == TRUTH:
+        return Reading(kind="bool", note=note)
     if kinds in DATES:
         return Reading(kind="date", order=DATES[kinds], note=note)
     style, warning = _number(name, seen, shapes, european=european)
