@@ -19,7 +19,7 @@ def script(path: str, target: str, candidates: list[dict[str, Any]], members: li
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
     from mcp_orchestrator.methods.metrics import evaluate
-    from mcp_orchestrator.methods.pipelines import Shape, build, infer_features, voting
+    from mcp_orchestrator.methods.training.pipelines import Shape, build, infer_features, voting
 
     started = time.perf_counter()
     table = pd.read_csv(path)

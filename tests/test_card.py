@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from mcp_orchestrator.component import Context
-from mcp_orchestrator.methods.card import card
-from mcp_orchestrator.methods.examples import example_model
-from mcp_orchestrator.methods.facts import Facts
-from mcp_orchestrator.methods.importance import Influence
 from mcp_orchestrator.methods.models import Loaded, load
-from mcp_orchestrator.methods.pipelines import FeatureSpec, Member
+from mcp_orchestrator.methods.models.examples import example_model
+from mcp_orchestrator.methods.report.card import card
+from mcp_orchestrator.methods.report.facts import Facts
+from mcp_orchestrator.methods.training.importance import Influence
+from mcp_orchestrator.methods.training.pipelines import FeatureSpec, Member
 from mcp_orchestrator.values import Estimate
 
 

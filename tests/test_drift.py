@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mcp_orchestrator.errors import DataRejected
-from mcp_orchestrator.methods.drift import ColumnDrift, Drift, compare
+from mcp_orchestrator.methods.statistics.drift import ColumnDrift, Drift, compare
 
 REFERENCE_ROWS = 3000
 

@@ -16,13 +16,13 @@ from mcp_orchestrator.component import Check, Context
 from mcp_orchestrator.components.evaluation import advanced_statistical_validator, performance_validation
 from mcp_orchestrator.errors import DataRejected, InvalidInput, UnknownName
 from mcp_orchestrator.methods import models
-from mcp_orchestrator.methods.conformal import conformal_of_labels, expected_coverage, threshold
-from mcp_orchestrator.methods.fairness import fairness
-from mcp_orchestrator.methods.features import FeatureSpec
-from mcp_orchestrator.methods.reliability import reliability, reliability_of_labels
-from mcp_orchestrator.methods.slices import worst_slices
+from mcp_orchestrator.methods.columns.features import FeatureSpec
+from mcp_orchestrator.methods.judgement.conformal import conformal_of_labels, expected_coverage, threshold
+from mcp_orchestrator.methods.judgement.fairness import fairness
+from mcp_orchestrator.methods.judgement.reliability import reliability, reliability_of_labels
+from mcp_orchestrator.methods.judgement.slices import worst_slices
+from mcp_orchestrator.methods.judgement.validation import Validation
 from mcp_orchestrator.methods.tables import freeze_frame
-from mcp_orchestrator.methods.validation import Validation
 from mcp_orchestrator.values import Estimate
 
 FEATURES = ["x", "z"]

@@ -18,9 +18,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import StateUnavailable, UnknownName
-from mcp_orchestrator.methods.exports import contents_of
-from mcp_orchestrator.methods.manifests import MODEL, read
 from mcp_orchestrator.methods.models import store
+from mcp_orchestrator.methods.models.exports import contents_of
+from mcp_orchestrator.methods.models.manifests import MODEL, read
 from mcp_orchestrator.tracking.experiments import Tracker, Trial, prepare
 from mcp_orchestrator.tracking.registrations import log_model, project
 from mcp_orchestrator.tracking.versions import Version, Versions

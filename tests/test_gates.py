@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from mcp_orchestrator.errors import InvalidInput
-from mcp_orchestrator.methods.gates import GateLimits, GateVerdict, decide_gates
+from mcp_orchestrator.methods.judgement.gates import GateLimits, GateVerdict, decide_gates
 from mcp_orchestrator.methods.metrics import baseline, evaluate
 from mcp_orchestrator.values import Estimate
 

@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from mcp_orchestrator.errors import InvalidInput
-from mcp_orchestrator.methods.hypothesis import (
+from mcp_orchestrator.methods.statistics.hypothesis import (
     Test,
     adjust,
     benjamini_hochberg,
@@ -24,8 +24,8 @@ from mcp_orchestrator.methods.hypothesis import (
     two_sample,
     wilson,
 )
-from mcp_orchestrator.methods.multiplicity import Method
-from mcp_orchestrator.methods.power import cohen_h, solve_power
+from mcp_orchestrator.methods.statistics.multiplicity import Method
+from mcp_orchestrator.methods.statistics.power import cohen_h, solve_power
 
 LAW = (
     (576, 635, 558, 578, 666, 580, 555, 661, 651, 605, 653, 575, 545, 572, 594),

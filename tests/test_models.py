@@ -45,11 +45,10 @@ from sklearn.tree import DecisionTreeClassifier
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.errors import DataRejected, InvalidInput, Tampered, UnknownName
-from mcp_orchestrator.methods import models
-from mcp_orchestrator.methods.bounds import check_bounds
-from mcp_orchestrator.methods.manifests import MODEL, describe, inspect, read
-from mcp_orchestrator.methods.models import load, open_file, save, store
-from mcp_orchestrator.methods.persistence import dumps, loads
+from mcp_orchestrator.methods.models import load, loading, open_file, save, store
+from mcp_orchestrator.methods.models.bounds import check_bounds
+from mcp_orchestrator.methods.models.manifests import MODEL, describe, inspect, read
+from mcp_orchestrator.methods.models.persistence import dumps, loads
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Versions
 from mcp_orchestrator.values import Trained, Value
@@ -76,7 +75,7 @@ def iris() -> pd.DataFrame:
 
 @pytest.fixture(autouse=True)
 def cold() -> None:
-    models._memory.clear()
+    loading._memory.clear()
 
 
 def numeric(frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +130,7 @@ def test_a_model_of_each_family_comes_back_with_identical_predictions(
     inputs = iris.drop(columns="species") if "every kind" in family else numeric(iris)
     estimator = FAMILIES[family]()
     ref = keep(ctx, iris, estimator, inputs=inputs)
-    models._memory.clear()
+    loading._memory.clear()
     back = load(ctx, ref.uri)
     assert back.estimator is not estimator
     assert back.predict(inputs).tolist() == estimator.predict(inputs).tolist()
@@ -148,7 +147,7 @@ def test_a_regression_model_comes_back_with_identical_predictions(
     inputs, target = numeric(iris).iloc[:, 1:], iris.iloc[:, 0]
     specs = [Spec(name=name, kind="numeric") for name in inputs]
     ref = store(ctx, estimator.fit(inputs, target), task="regression", target=str(target.name), features=specs)
-    models._memory.clear()
+    loading._memory.clear()
     back = load(ctx, ref.uri)
     assert back.predict(inputs).tolist() == estimator.predict(inputs).tolist()
     assert back.predict_proba(inputs) is None
@@ -157,7 +156,7 @@ def test_a_regression_model_comes_back_with_identical_predictions(
 
 def test_everything_that_was_recorded_comes_back(ctx: Context, iris: pd.DataFrame) -> None:
     ref = keep(ctx, iris, reference=iris.head(20))
-    models._memory.clear()
+    loading._memory.clear()
     back = load(ctx, ref.uri)
     assert (back.task, back.target, back.classes, back.sha256) == ("classification", "species", CLASSES, ref.sha256)
     assert back.facts == {"metrics": {"accuracy": 0.9}, "nothing": "NaN"}
@@ -176,7 +175,7 @@ def test_equal_models_have_equal_digests_in_every_process_and_others_do_not(ctx:
     program = (
         "import sys, hashlib, pandas as pd\n"
         "from sklearn.linear_model import LogisticRegression\n"
-        "from mcp_orchestrator.methods.persistence import dumps\n"
+        "from mcp_orchestrator.methods.models.persistence import dumps\n"
         "frame = pd.read_parquet(sys.argv[1])\n"
         "model = LogisticRegression(C=0.5, max_iter=500).fit(frame.iloc[:, :4], frame['species'])\n"
         "print(hashlib.sha256(dumps(model)).hexdigest())\n"
@@ -274,7 +273,7 @@ def test_a_tuned_threshold_survives(ctx: Context, iris: pd.DataFrame) -> None:
     model = TunedThresholdClassifierCV(LogisticRegression(max_iter=500), cv=2, scoring="f1").fit(inputs, target)
     specs = [Spec(name=name, kind="numeric") for name in inputs]
     ref = store(ctx, model, task="classification", target="species", features=specs, classes=[False, True])
-    models._memory.clear()
+    loading._memory.clear()
     back = load(ctx, ref.uri)
     assert back.estimator.best_threshold_ == model.best_threshold_
     assert back.predict(inputs).tolist() == model.predict(inputs).tolist()
@@ -289,7 +288,7 @@ def test_one_changed_byte_is_refused_and_the_file_is_named(
     ref = keep(ctx, iris, reference=iris.head(20))
     assert {state.state for state in inspect(ctx, ref.sha256)} == {"intact"}
     if not warm:
-        models._memory.clear()
+        loading._memory.clear()
     place = ctx.artifacts.path({**read(ctx, ref.sha256).files, "manifest.json": ref.sha256}[name])
     held = bytearray(place.read_bytes())
     held[len(held) // 2] ^= 1
@@ -374,7 +373,7 @@ def test_a_saved_file_opens_in_another_home_with_the_same_digest_and_predictions
     path = save(ctx, ref.uri, tmp_path / "flower.model")
     there = _elsewhere(tmp_path)
     assert open_file(there, path) == ref
-    models._memory.clear()
+    loading._memory.clear()
     assert load(there, ref.uri).predict(numeric(iris)).tolist() == before
     assert [file.name for file in tmp_path.iterdir() if "flower" in file.name] == ["flower.model"]
 

@@ -15,14 +15,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 
 from mcp_orchestrator.errors import DataRejected, InvalidInput, MissingLibrary, UnknownName
-from mcp_orchestrator.methods import families as families_module
-from mcp_orchestrator.methods.encoding import Encoder
-from mcp_orchestrator.methods.estimators import Shape
-from mcp_orchestrator.methods.families import FAMILIES, Choice, Family, Range, chosen, family_named
-from mcp_orchestrator.methods.folds import folds_of, holdout
-from mcp_orchestrator.methods.persistence import dumps, loads
-from mcp_orchestrator.methods.pipelines import FeatureSpec, build, infer_features
-from mcp_orchestrator.methods.targets import read_target, task_of
+from mcp_orchestrator.methods.columns.encoding import Encoder
+from mcp_orchestrator.methods.columns.targets import read_target, task_of
+from mcp_orchestrator.methods.models.persistence import dumps, loads
+from mcp_orchestrator.methods.search.folds import folds_of, holdout
+from mcp_orchestrator.methods.training import families as families_module
+from mcp_orchestrator.methods.training.estimators import Shape
+from mcp_orchestrator.methods.training.families import FAMILIES, Choice, Family, Range, chosen, family_named
+from mcp_orchestrator.methods.training.pipelines import FeatureSpec, build, infer_features
 
 ROWS = 120
 BINARY, SEVERAL, REGRESSION = (Shape(rows=ROWS, classes=classes) for classes in (2, 3, 0))

@@ -15,8 +15,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mcp_orchestrator.errors import InvalidInput
 from mcp_orchestrator.methods import plots
+from mcp_orchestrator.methods.judgement.reliability import reliability_of_labels
 from mcp_orchestrator.methods.plots import canvas
-from mcp_orchestrator.methods.reliability import reliability_of_labels
 
 RNG = np.random.default_rng(0)
 SIGNAL = RNG.normal(size=200)

@@ -12,9 +12,9 @@ from mcp_orchestrator.components.training import production_registry
 from mcp_orchestrator.core.invoke import invoke
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName
-from mcp_orchestrator.methods.examples import example_model
-from mcp_orchestrator.methods.manifests import MODEL, read
 from mcp_orchestrator.methods.models import load
+from mcp_orchestrator.methods.models.examples import example_model
+from mcp_orchestrator.methods.models.manifests import MODEL, read
 from mcp_orchestrator.tracking.experiments import prepare
 
 REGISTRY = Registry()

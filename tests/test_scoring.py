@@ -13,8 +13,8 @@ from mcp_orchestrator.component import Context
 from mcp_orchestrator.components.language import enhanced_scorer
 from mcp_orchestrator.components.training import early_stopping
 from mcp_orchestrator.errors import DataRejected, InvalidInput
-from mcp_orchestrator.methods.agreement import Weights, cohen_kappa
-from mcp_orchestrator.methods.stopping import PRUNERS, PrunerName, hyperband, make_pruner
+from mcp_orchestrator.methods.search.stopping import PRUNERS, PrunerName, hyperband, make_pruner
+from mcp_orchestrator.methods.statistics.agreement import Weights, cohen_kappa
 
 RISING = [0.9, 0.8, 0.7, 0.72, 0.75, 0.9]
 

@@ -19,18 +19,18 @@ from optuna.study import Study
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import DataRejected, InvalidInput, NotReady, UnknownName, WorkerLost
-from mcp_orchestrator.methods import pool as pool_module
-from mcp_orchestrator.methods import search as search_module
-from mcp_orchestrator.methods.candidates import Candidate, Found
-from mcp_orchestrator.methods.choice import choose
-from mcp_orchestrator.methods.ensemble import clearly_better, select, standard_error
-from mcp_orchestrator.methods.families import chosen
-from mcp_orchestrator.methods.features import FeatureSpec
-from mcp_orchestrator.methods.pool import Pool
-from mcp_orchestrator.methods.posing import pose
-from mcp_orchestrator.methods.problem import Problem
-from mcp_orchestrator.methods.search import Limits, Search
-from mcp_orchestrator.methods.studies import Studies, in_memory
+from mcp_orchestrator.methods.columns.features import FeatureSpec
+from mcp_orchestrator.methods.search import pool as pool_module
+from mcp_orchestrator.methods.search import search as search_module
+from mcp_orchestrator.methods.search.candidates import Candidate, Found
+from mcp_orchestrator.methods.search.choice import choose
+from mcp_orchestrator.methods.search.ensemble import clearly_better, select, standard_error
+from mcp_orchestrator.methods.search.pool import Pool
+from mcp_orchestrator.methods.search.posing import pose
+from mcp_orchestrator.methods.search.problem import Problem
+from mcp_orchestrator.methods.search.search import Limits, Search
+from mcp_orchestrator.methods.search.studies import Studies, in_memory
+from mcp_orchestrator.methods.training.families import chosen
 
 FAMILIES = ("linear", "boosting", "splines", "neighbors")
 
@@ -146,9 +146,9 @@ def test_noise_stays_noise() -> None:
     frame = pd.DataFrame(order.normal(size=(300, 6)), columns=list("abcdef")).assign(y=order.integers(0, 2, 300))
     found = searching(posed(frame.iloc[:200]), trials=12).run()
     rest = frame.iloc[200:]
-    from mcp_orchestrator.methods.fitting import fitted
     from mcp_orchestrator.methods.metrics import evaluate
-    from mcp_orchestrator.methods.pipelines import Member
+    from mcp_orchestrator.methods.training.fitting import fitted
+    from mcp_orchestrator.methods.training.pipelines import Member
 
     members = [Member(family=one.family, params=one.params, weight=weight) for one, weight in found.members]
     model, _ = fitted(posed(frame.iloc[:200], validation="none"), members)
@@ -353,7 +353,7 @@ def test_when_time_is_up_what_is_running_is_ended_and_nothing_is_left() -> None:
 def test_the_processes_end_when_their_parent_is_killed() -> None:
     code = (
         "import os, time\n"
-        "from mcp_orchestrator.methods.pool import Pool\n"
+        "from mcp_orchestrator.methods.search.pool import Pool\n"
         "def work(task):\n"
         "    print(os.getpid(), flush=True)\n"
         "    while True: pass\n"

@@ -22,11 +22,11 @@ from sklearn.preprocessing import StandardScaler
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.components.training import automl_callbacks, automl_orchestrator, ml_integration
 from mcp_orchestrator.errors import DataRejected, InvalidInput, OrchestratorError
-from mcp_orchestrator.methods.calibration import calibrated, crossfitted
-from mcp_orchestrator.methods.callbacks import Callbacks
 from mcp_orchestrator.methods.models import load
-from mcp_orchestrator.methods.outoffold import OutOfFold
-from mcp_orchestrator.methods.studies import Studies
+from mcp_orchestrator.methods.search.callbacks import Callbacks
+from mcp_orchestrator.methods.search.studies import Studies
+from mcp_orchestrator.methods.training.calibration import calibrated, crossfitted
+from mcp_orchestrator.methods.training.outoffold import OutOfFold
 
 ML: Any = ml_integration
 AUTOML: Any = automl_orchestrator

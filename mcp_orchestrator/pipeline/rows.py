@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mcp_orchestrator.errors import DataRejected, InvalidInput, MissingLibrary
-from mcp_orchestrator.methods.features import FeatureSpec
-from mcp_orchestrator.methods.targets import Target, read_target
+from mcp_orchestrator.methods.columns.features import FeatureSpec
+from mcp_orchestrator.methods.columns.targets import Target, read_target
 from mcp_orchestrator.pipeline.specs import FeatureStoreSpec, ModelSpec
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mcp_orchestrator.methods.features import FeatureSpec
+from mcp_orchestrator.methods.columns.features import FeatureSpec
 from mcp_orchestrator.values import Value
 
 __all__ = ["CalibrationSpec", "FeatureSpec", "FeatureStoreSpec", "MLflowSpec", "ModelSpec", "TuningSpec"]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_orchestrator.core.environment import prepare
 from mcp_orchestrator.errors import InvalidInput, NotReady
-from mcp_orchestrator.methods.estimators import Shape
-from mcp_orchestrator.methods.families import family_named
-from mcp_orchestrator.methods.features import FeatureSpec, infer_features
+from mcp_orchestrator.methods.columns.features import FeatureSpec, infer_features
+from mcp_orchestrator.methods.columns.targets import Target, read_target
 from mcp_orchestrator.methods.metrics import baseline, default_metric, evaluate
-from mcp_orchestrator.methods.pipelines import estimator, preprocessor
-from mcp_orchestrator.methods.targets import Target, read_target
+from mcp_orchestrator.methods.training.estimators import Shape
+from mcp_orchestrator.methods.training.families import family_named
+from mcp_orchestrator.methods.training.pipelines import estimator, preprocessor
 from mcp_orchestrator.pipeline.rows import TARGET, folds_of, framed, from_store, parts_of, truth_of
 from mcp_orchestrator.pipeline.specs import CalibrationSpec, FeatureStoreSpec, MLflowSpec, ModelSpec, TuningSpec
 

@@ -10,8 +10,8 @@ from mcp_orchestrator.components.data import training_data_loader
 from mcp_orchestrator.components.evaluation import performance_validation
 from mcp_orchestrator.core.engine import Call, Workflow
 from mcp_orchestrator.core.run import Run
-from mcp_orchestrator.methods.gates import GateVerdict
-from mcp_orchestrator.methods.manifests import URI
+from mcp_orchestrator.methods.judgement.gates import GateVerdict
+from mcp_orchestrator.methods.models.manifests import URI
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Versions
 from mcp_orchestrator.values import Estimate

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mcp_orchestrator.errors import InvalidInput
-from mcp_orchestrator.methods.families import FAMILIES
-from mcp_orchestrator.methods.features import FeatureSpec
-from mcp_orchestrator.methods.gates import GateLimits
+from mcp_orchestrator.methods.columns.features import FeatureSpec
+from mcp_orchestrator.methods.judgement.gates import GateLimits
 from mcp_orchestrator.methods.metrics import metric_named
+from mcp_orchestrator.methods.training.families import FAMILIES
 from mcp_orchestrator.values import Data, ModelRef
 
 __all__ = ["EvaluationSpec", "FeatureStore", "Gates", "TrainingSpec", "Tuning", "Validation"]

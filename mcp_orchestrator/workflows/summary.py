@@ -12,12 +12,12 @@ from mcp_orchestrator.components.evaluation.performance_validation import Gates
 from mcp_orchestrator.components.training.automl_orchestrator import Study
 from mcp_orchestrator.components.training.production_registry import Registered
 from mcp_orchestrator.core.rows import StepRow
-from mcp_orchestrator.methods.facts import Facts
-from mcp_orchestrator.methods.gates import GateVerdict
-from mcp_orchestrator.methods.importance import Importance
-from mcp_orchestrator.methods.scores import Scores
+from mcp_orchestrator.methods.judgement.gates import GateVerdict
+from mcp_orchestrator.methods.report.facts import Facts
 from mcp_orchestrator.methods.tables.splitting import Splits
 from mcp_orchestrator.methods.tables.verdict import Verdict
+from mcp_orchestrator.methods.training.importance import Importance
+from mcp_orchestrator.methods.training.scores import Scores
 from mcp_orchestrator.values import Artifact, Dataset, Estimate, Trained
 from mcp_orchestrator.workflows.spec import TrainingSpec
 

@@ -22,11 +22,11 @@ from mcp_orchestrator.core.engine import Call, Workflow
 from mcp_orchestrator.core.policy import Policy
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.errors import MissingLibrary
-from mcp_orchestrator.methods.adjustment import ENOUGH
-from mcp_orchestrator.methods.facts import Facts
-from mcp_orchestrator.methods.gates import GateLimits
-from mcp_orchestrator.methods.logbook import Tracked
+from mcp_orchestrator.methods.judgement.gates import GateLimits
 from mcp_orchestrator.methods.metrics import metric_named
+from mcp_orchestrator.methods.report.facts import Facts
+from mcp_orchestrator.methods.report.logbook import Tracked
+from mcp_orchestrator.methods.training.adjustment import ENOUGH
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.values import Artifact, Dataset, Estimate, Trained
 from mcp_orchestrator.workflows.quick import load_if_quick

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import InvalidInput
-from mcp_orchestrator.methods.hypothesis import Test, adjust, bootstrap_interval, tost, two_sample
-from mcp_orchestrator.methods.multiplicity import Method
-from mcp_orchestrator.methods.power import Design, solve_power
+from mcp_orchestrator.methods.statistics.hypothesis import Test, adjust, bootstrap_interval, tost, two_sample
+from mcp_orchestrator.methods.statistics.multiplicity import Method
+from mcp_orchestrator.methods.statistics.power import Design, solve_power
 from mcp_orchestrator.values import Value
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import InvalidInput
-from mcp_orchestrator.methods.comparison import Versus, compare_labels
-from mcp_orchestrator.methods.conformal import Conformal, conformal_of_values, expected_coverage, threshold
-from mcp_orchestrator.methods.fairness import Fairness
-from mcp_orchestrator.methods.fairness import fairness as compare_groups
-from mcp_orchestrator.methods.gates import GateLimits, GateVerdict, decide_gates
+from mcp_orchestrator.methods.judgement.comparison import Versus, compare_labels
+from mcp_orchestrator.methods.judgement.conformal import Conformal, conformal_of_values, expected_coverage, threshold
+from mcp_orchestrator.methods.judgement.fairness import Fairness
+from mcp_orchestrator.methods.judgement.fairness import fairness as compare_groups
+from mcp_orchestrator.methods.judgement.gates import GateLimits, GateVerdict, decide_gates
+from mcp_orchestrator.methods.judgement.reliability import Reliability, reliability
+from mcp_orchestrator.methods.judgement.slices import Slice, worst_slices
+from mcp_orchestrator.methods.judgement.validation import Question, Validation, examine
 from mcp_orchestrator.methods.metrics import score
-from mcp_orchestrator.methods.reliability import Reliability, reliability
-from mcp_orchestrator.methods.slices import Slice, worst_slices
-from mcp_orchestrator.methods.validation import Question, Validation, examine
 from mcp_orchestrator.values import Data, Estimate, Label, ModelRef, Value
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def gate(
 
 
 def _example_model(ctx: Context) -> None:
-    from mcp_orchestrator.methods.examples import example_model
+    from mcp_orchestrator.methods.models.examples import example_model
     from mcp_orchestrator.tracking.versions import Versions
 
     with Versions(ctx.settings.home) as versions:

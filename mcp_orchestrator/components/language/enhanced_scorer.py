@@ -9,12 +9,12 @@ from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import InvalidInput, suggestion
-from mcp_orchestrator.methods import prompts, quality
-from mcp_orchestrator.methods.agreement import Weights, cohen_kappa
+from mcp_orchestrator.methods.judgement import prompts, quality
+from mcp_orchestrator.methods.judgement.prompts import check_prompt
+from mcp_orchestrator.methods.judgement.quality import check_table
+from mcp_orchestrator.methods.judgement.reliability import Reliability, reliability_of_labels
 from mcp_orchestrator.methods.metrics import classes_of, evaluate
-from mcp_orchestrator.methods.prompts import check_prompt
-from mcp_orchestrator.methods.quality import check_table
-from mcp_orchestrator.methods.reliability import Reliability, reliability_of_labels
+from mcp_orchestrator.methods.statistics.agreement import Weights, cohen_kappa
 from mcp_orchestrator.values import Data, Estimate, Label, Value
 
 ABOUT = About(tier=5, libraries=("sklearn", "pandas"))

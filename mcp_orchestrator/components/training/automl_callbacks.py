@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
-from mcp_orchestrator.methods.callbacks import TOPIC, Callbacks, EarlyStop, Rules, TrialEnded, rules_of
-from mcp_orchestrator.methods.studies import NAME, Studies
+from mcp_orchestrator.methods.search.callbacks import TOPIC, Callbacks, EarlyStop, Rules, TrialEnded, rules_of
+from mcp_orchestrator.methods.search.studies import NAME, Studies
 from mcp_orchestrator.values import Value
 
 ABOUT = About(tier=2, libraries=("optuna", "mlflow"))

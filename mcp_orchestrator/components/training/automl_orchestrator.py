@@ -11,21 +11,21 @@ from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import NotReady
-from mcp_orchestrator.methods.callbacks import Callbacks, TrialEnded
-from mcp_orchestrator.methods.candidates import Candidate, Found
-from mcp_orchestrator.methods.choice import Ensemble
-from mcp_orchestrator.methods.features import FeatureSpec
-from mcp_orchestrator.methods.findings import Leaderboard, Study, Tried, leaderboard_of, study_of
-from mcp_orchestrator.methods.posing import Validation
-from mcp_orchestrator.methods.proposals import Method
-from mcp_orchestrator.methods.studies import NAME, Studies, in_memory
+from mcp_orchestrator.methods.columns.features import FeatureSpec
+from mcp_orchestrator.methods.search.callbacks import Callbacks, TrialEnded
+from mcp_orchestrator.methods.search.candidates import Candidate, Found
+from mcp_orchestrator.methods.search.choice import Ensemble
+from mcp_orchestrator.methods.search.findings import Leaderboard, Study, Tried, leaderboard_of, study_of
+from mcp_orchestrator.methods.search.posing import Validation
+from mcp_orchestrator.methods.search.proposals import Method
+from mcp_orchestrator.methods.search.studies import NAME, Studies, in_memory
 from mcp_orchestrator.values import Data, Value
 
 if TYPE_CHECKING:
     from optuna.study import Study as Journal
 
-    from mcp_orchestrator.methods.problem import Problem
-    from mcp_orchestrator.methods.search import Limits
+    from mcp_orchestrator.methods.search.problem import Problem
+    from mcp_orchestrator.methods.search.search import Limits
 
 ABOUT = About(tier=2, libraries=("sklearn", "optuna"), aliases=("automl",))
 
@@ -175,8 +175,8 @@ def stop(ctx: Context, name: Name) -> Stopping:
 
 def _searched(ctx: Context, name: str, asked: dict[str, Any], trials: int, seconds: float | None) -> Study:
     """Search, or go on searching, and say what was found."""
-    from mcp_orchestrator.methods.posing import pose
-    from mcp_orchestrator.methods.search import Limits
+    from mcp_orchestrator.methods.search.posing import pose
+    from mcp_orchestrator.methods.search.search import Limits
     from mcp_orchestrator.methods.tables import frame
 
     began = clock.monotonic()
@@ -225,8 +225,8 @@ def _run(
     limits: Limits,
     callbacks: Callbacks | None = None,
 ) -> Found:
-    from mcp_orchestrator.methods.families import chosen
-    from mcp_orchestrator.methods.search import Search
+    from mcp_orchestrator.methods.search.search import Search
+    from mcp_orchestrator.methods.training.families import chosen
 
     studies = Studies(ctx)
     name = journal.study_name
@@ -270,7 +270,7 @@ def known_answer(ctx: Context) -> Iterator[Check]:
 
 def _branin_gap(method: Method, seed: int, trials: int = 100) -> float:
     """Return how far above its least value a method leaves Branin's function."""
-    from mcp_orchestrator.methods.proposals import sampler
+    from mcp_orchestrator.methods.search.proposals import sampler
 
     study = in_memory(greater_is_better=False)
     study.sampler = sampler(method, seed)

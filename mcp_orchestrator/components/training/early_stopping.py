@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import InvalidInput
-from mcp_orchestrator.methods.stopping import (
+from mcp_orchestrator.methods.search.stopping import (
     PRUNERS,
     PrunerName,
     generalization_loss,

@@ -9,14 +9,14 @@ from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import InvalidInput, UnknownName
-from mcp_orchestrator.methods import adjustment
-from mcp_orchestrator.methods.adjustment import Adjusted, Calibration
-from mcp_orchestrator.methods.catalog import Estimators, catalog
-from mcp_orchestrator.methods.features import FeatureSpec
-from mcp_orchestrator.methods.fitting import Fitted
-from mcp_orchestrator.methods.importance import Importance, explained
-from mcp_orchestrator.methods.pipelines import Member
-from mcp_orchestrator.methods.scores import Predictions, Scores, asked, scored
+from mcp_orchestrator.methods.columns.features import FeatureSpec
+from mcp_orchestrator.methods.training import adjustment
+from mcp_orchestrator.methods.training.adjustment import Adjusted, Calibration
+from mcp_orchestrator.methods.training.catalog import Estimators, catalog
+from mcp_orchestrator.methods.training.fitting import Fitted
+from mcp_orchestrator.methods.training.importance import Importance, explained
+from mcp_orchestrator.methods.training.pipelines import Member
+from mcp_orchestrator.methods.training.scores import Predictions, Scores, asked, scored
 from mcp_orchestrator.values import Data, ModelRef, Records
 
 if TYPE_CHECKING:
@@ -258,9 +258,9 @@ def _made(
     **question: Any,  # noqa: ANN401 - parameters of `pose`
 ) -> Fitted:
     """Fit members on a whole table, scored on folds if so many are asked for, and store them."""
-    from mcp_orchestrator.methods.fitting import ALL_ROWS
-    from mcp_orchestrator.methods.fitting import fit as fit_and_store
-    from mcp_orchestrator.methods.posing import pose
+    from mcp_orchestrator.methods.search.posing import pose
+    from mcp_orchestrator.methods.training.fitting import ALL_ROWS
+    from mcp_orchestrator.methods.training.fitting import fit as fit_and_store
 
     validation = "cross_validation" if cv else "none"
     chosen = ctx.seed if seed is None else seed

@@ -12,14 +12,14 @@ from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import NotReady
-from mcp_orchestrator.methods.document import Document
-from mcp_orchestrator.methods.document import document as write
-from mcp_orchestrator.methods.examples import example_model
-from mcp_orchestrator.methods.exports import Shown, show
-from mcp_orchestrator.methods.facts import Facts
-from mcp_orchestrator.methods.logbook import Tracked, record
-from mcp_orchestrator.methods.manifests import FileState, describe, inspect
-from mcp_orchestrator.methods.rehearsal import rehearse
+from mcp_orchestrator.methods.models.examples import example_model
+from mcp_orchestrator.methods.models.exports import Shown, show
+from mcp_orchestrator.methods.models.manifests import FileState, describe, inspect
+from mcp_orchestrator.methods.models.rehearsal import rehearse
+from mcp_orchestrator.methods.report.document import Document
+from mcp_orchestrator.methods.report.document import document as write
+from mcp_orchestrator.methods.report.facts import Facts
+from mcp_orchestrator.methods.report.logbook import Tracked, record
 from mcp_orchestrator.tracking.aliases import Change
 from mcp_orchestrator.tracking.versions import CHAMPION, Version, Versions
 from mcp_orchestrator.values import Artifact, Data, Estimate, ModelRef, Value

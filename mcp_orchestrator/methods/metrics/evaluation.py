@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mcp_orchestrator.methods.intervals import wilson
 from mcp_orchestrator.methods.metrics.sample import Case, Counts, Sample, Task, case_of, classes_of
 from mcp_orchestrator.methods.metrics.table import Metric, metric_named, names_for
+from mcp_orchestrator.methods.statistics.intervals import wilson
 from mcp_orchestrator.values import Estimate
 
 if TYPE_CHECKING:

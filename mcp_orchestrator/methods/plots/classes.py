@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
-    from mcp_orchestrator.methods.reliability import Reliability
+    from mcp_orchestrator.methods.judgement.reliability import Reliability
 
 __all__ = ["calibration", "confusion", "precision_recall", "roc"]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import InvalidInput
+from mcp_orchestrator.methods.columns.targets import task_of
 from mcp_orchestrator.methods.tables.frames import frame
 from mcp_orchestrator.methods.tables.kinds import kind_of
 from mcp_orchestrator.methods.tables.profile import row_hashes
 from mcp_orchestrator.methods.tables.snapshot import require_column
 from mcp_orchestrator.methods.tables.suspects import suspects
-from mcp_orchestrator.methods.targets import task_of
 from mcp_orchestrator.values import Data, Value
 
 if TYPE_CHECKING:

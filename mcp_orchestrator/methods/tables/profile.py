@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mcp_orchestrator.methods.columns.targets import task_of
 from mcp_orchestrator.methods.tables.kinds import kind_of, likely_target
 from mcp_orchestrator.methods.tables.look import Figures, Look, counts_of, look
 from mcp_orchestrator.methods.tables.snapshot import require_column
 from mcp_orchestrator.methods.tables.suspects import suspects
-from mcp_orchestrator.methods.targets import task_of
 from mcp_orchestrator.values import Column, Profile
 
 if TYPE_CHECKING:

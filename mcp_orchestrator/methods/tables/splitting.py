@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import DataRejected, InvalidInput
+from mcp_orchestrator.methods.columns.targets import task_of
 from mcp_orchestrator.methods.tables.datasets import describe, keep, reference, snapshot_of
 from mcp_orchestrator.methods.tables.frames import frame
 from mcp_orchestrator.methods.tables.look import opened_snapshot
 from mcp_orchestrator.methods.tables.snapshot import Writer, require_column, scratch
-from mcp_orchestrator.methods.targets import task_of
 from mcp_orchestrator.values import Data, Dataset, Value
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import Literal
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import DataRejected, InvalidInput
+from mcp_orchestrator.methods.columns.targets import read_target
 from mcp_orchestrator.methods.tables.datasets import freeze, reference
 from mcp_orchestrator.methods.tables.frames import frame
-from mcp_orchestrator.methods.targets import read_target
 from mcp_orchestrator.values import Column, Data, Profile, Value
 
 __all__ = ["Verdict", "check"]

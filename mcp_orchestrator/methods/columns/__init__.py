@@ -1,0 +1,1 @@
+"""Columns of a table: what each is used as, and how they become numbers."""

@@ -1,0 +1,1 @@
+"""The search among candidates: folds, proposals, processes, blends, studies that last."""

@@ -1,0 +1,113 @@
+"""What to try next: a fixed portfolio first, then TPE, chance or a grid; kept by an Optuna study.
+
+Trials are asked and answered in batches of a fixed size and in order, and the sampler is seeded by the trial's number:
+the same study follows whatever the number of processors, and whether or not it was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from mcp_orchestrator.methods.training.estimators import Shape
+from mcp_orchestrator.methods.training.families import FAMILIES, Family, Params
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import Trial
+
+__all__ = ["Method", "Proposal", "Proposals", "planned", "sampler"]
+
+Method = Literal["none", "grid", "random", "bayesian"]
+STARTUP = 10
+PORTFOLIO = (
+    ("linear", 0),
+    ("boosting", 0),
+    ("splines", 0),
+    ("boosting", 1),
+    ("svm", 0),
+    ("extra_trees", 0),
+    ("lightgbm", 0),
+    ("network", 0),
+    ("elastic_net", 0),
+    ("random_forest", 0),
+    ("linear", 1),
+    ("neighbors", 0),
+)
+"""The settings that are tried first, by family and place among its defaults: quick and strong ones ahead."""
+
+
+class Proposal(NamedTuple):
+    """A candidate to try, with the trial that asked for it."""
+
+    trial: Trial
+    family: str
+    params: Params
+
+
+def sampler(method: Method, seed: int) -> BaseSampler:
+    """Return what proposes the next parameters."""
+    from optuna.samplers import RandomSampler, TPESampler
+
+    if method == "random":
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=STARTUP)
+
+
+def planned(families: Sequence[Family], method: Method, shape: Shape) -> list[tuple[str, Params]]:
+    """Return what is tried before anything is learned: all of it for ``none`` and ``grid``.
+
+    Families take turns in a grid, so that a short search has seen each of them.
+    """
+    if method == "none":
+        return [(family.name, family.defaults(shape)[0]) for family in families]
+    if method == "grid":
+        turns = zip_longest(*([(family.name, one) for one in family.grid(shape)] for family in families))
+        return [one for turn in turns for one in turn if one is not None]
+    known = {(family.name, place): one for family in families for place, one in enumerate(family.defaults(shape))}
+    return [(name, known[name, place]) for name, place in PORTFOLIO if (name, place) in known]
+
+
+class Proposals:
+    """The trials of a study, asked for one by one."""
+
+    def __init__(self, study: Study, families: Sequence[Family], method: Method, shape: Shape, seed: int) -> None:
+        """Continue ``study``, or begin it with what is planned."""
+        self._study = study
+        self._families = families
+        self._method: Method = method
+        self._shape = shape
+        self._seed = seed
+        self.plan = planned(families, method, shape)
+        self.last = len(self.plan) if method in {"none", "grid"} else None
+
+    def unfinished(self) -> list[Proposal]:
+        """Return the trials that an interrupted search asked for and never answered."""
+        from optuna.trial import Trial, TrialState
+
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [self._proposal(Trial(self._study, one._trial_id), one.number) for one in waiting]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+    def ask(self) -> Proposal:
+        """Return the next candidate."""
+        number = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = sampler(self._method, self._seed + number)
+        if number < len(self.plan):
+            family, params = self.plan[number]
+            self._study.enqueue_trial({"family": family, **{f"{family}.{name}": one for name, one in params.items()}})
+        trial = self._study.ask()
+        return self._proposal(trial, trial.number)
+
+    def _proposal(self, trial: Trial, number: int) -> Proposal:
+        self._study.sampler = sampler(self._method, self._seed + number)
+        family = FAMILIES[trial.suggest_categorical("family", [family.name for family in self._families])]
+        return Proposal(trial, family.name, family.suggest(trial, self._shape))
+
+
+def params_of(stored: dict[str, Any]) -> tuple[str, Params]:
+    """Return family and parameters of a stored trial."""
+    family = stored["family"]
+    prefix = f"{family}."
+    return family, {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""Tests of hypotheses, intervals, power, drift, agreement."""

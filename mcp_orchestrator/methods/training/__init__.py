@@ -1,0 +1,1 @@
+"""One model: families of estimators, pipelines, fitting, calibration, scores, importance."""
