@@ -16,10 +16,11 @@ _work: list[Any] = []
 def script(path: str, target: str, candidates: list[dict[str, Any]], members: list[dict[str, Any]], cpus: int) -> float:
     """Read a table, fit every candidate on every fold it was given, fit the winner, test it; return the seconds."""
     import pandas as pd
+    from sklearn.ensemble import VotingClassifier
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
     from mcp_orchestrator.methods.metrics import evaluate
-    from mcp_orchestrator.methods.training.pipelines import Shape, build, infer_features, voting
+    from mcp_orchestrator.methods.training.pipelines import Shape, build, infer_features
 
     started = time.perf_counter()
     table = pd.read_csv(path)
@@ -41,8 +42,10 @@ def script(path: str, target: str, candidates: list[dict[str, Any]], members: li
     _work.append(fit)
     with multiprocessing.get_context("fork").Pool(cpus) as pool:
         pool.map(_call, jobs, chunksize=1)
-    final = [(build(one["family"], one["params"], features, shape), one["weight"]) for one in members]
-    model = voting(final, shape).fit(X_train, y_train)
+    final = [(f"{place}", build(one["family"], one["params"], features, shape)) for place, one in enumerate(members)]
+    weights = [one["weight"] for one in members]
+    model = VotingClassifier(final, voting="soft", weights=weights) if len(final) > 1 else final[0][1]
+    model.fit(X_train, y_train)
     evaluate("classification", y_test, model.predict(X_test), model.predict_proba(X_test), list(model.classes_))
     return time.perf_counter() - started
 

@@ -234,6 +234,12 @@ async def test_a_bad_request_is_refused_and_leaves_no_run(
         assert engine.journal.runs() == []
 
 
+async def test_what_the_block_raises_comes_out_as_it_is(settings: Settings) -> None:
+    with pytest.raises(UnknownName, match="counting"):
+        async with engine_of(settings) as engine:
+            await engine.submit("countin", {})
+
+
 async def test_the_same_key_gives_the_same_run(settings: Settings, tmp_path: Path) -> None:
     async with engine_of(settings) as engine:
         one = await engine.submit("counting", {"folder": str(tmp_path)}, key="k")

@@ -100,6 +100,10 @@ class Engine:
                 finally:
                     self._group = None
                     group.cancel_scope.cancel("the engine stops")
+        except ExceptionGroup as errors:  # the group wraps what the block raised
+            if len(errors.exceptions) > 1:
+                raise
+            raise errors.exceptions[0] from errors.exceptions[0].__cause__
         finally:
             self.journal.owners.leave()
 
