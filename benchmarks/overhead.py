@@ -23,7 +23,7 @@ SHARE, FIXED = 0.05, 0.5
 
 
 async def rounds(
-    folder: Path, count: int, trials: int, families: list[str]
+    folder: Path, count: int, trials: int, families: list[str], ensemble: str
 ) -> list[tuple[float, float, dict[str, float]]]:
     """Return the seconds of workflow and script, and of the workflow's steps, for each round."""
     settings = Settings.load(folder, components={"bare": "bare"})
@@ -37,7 +37,13 @@ async def rounds(
 
         pd.read_parquet(orchestrator.artifacts.path(rows["sha256"])).to_csv(table, index=False)
         for number in range(count + 1):
-            spec = {"data": table.name, "target": TARGET, "name": "overhead", "families": families, "seed": 0}
+            spec = {
+                "data": table.name,
+                "target": TARGET,
+                "name": "overhead",
+                "families": families,
+                "ensemble": ensemble,
+            }
             tuning = {"trials": trials, "pruning": False, "seconds": 600}
             began = anyio.current_time()
             run = await orchestrator.train({**spec, "tuning": tuning, "gates": {"champion": False}}, wait=None)
@@ -59,10 +65,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--families", nargs="*", default=["linear", "extra_trees"])
+    parser.add_argument("--ensemble", choices=["auto", "none", "greedy"], default="auto")
     asked = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent))
     with tempfile.TemporaryDirectory() as folder:
-        found = anyio.run(rounds, Path(folder), asked.rounds, asked.trials, asked.families)
+        found = anyio.run(rounds, Path(folder), asked.rounds, asked.trials, asked.families, asked.ensemble)
     ours, script = (median(one[place] for one in found) for place in (0, 1))
     added = median(one[0] - one[1] for one in found)
     allowed = median(SHARE * one[1] + FIXED for one in found)

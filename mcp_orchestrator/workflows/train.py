@@ -119,6 +119,7 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
     fitted = await run.step(
         "fit",
         ml_integration.fit,
+        Policy(cpus=ALL),
         data=parts.train.uri,
         target=spec.target,
         members=study.members,
@@ -148,6 +149,7 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
     report = await run.attempt(
         "report",
         production_registry.document,
+        Policy(cpus=ALL),
         model=model.uri,
         data=parts.test.uri,
         facts=facts,

@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mcp_orchestrator.component import Context
+from mcp_orchestrator.errors import WorkerLost
 from mcp_orchestrator.methods.report.facts import Facts
+from mcp_orchestrator.methods.search.pool import Pool
 from mcp_orchestrator.values import Artifact, Value
 
 if TYPE_CHECKING:
@@ -36,9 +38,24 @@ def document(ctx: Context, loaded: Loaded, table: pd.DataFrame, facts: Facts | N
     from mcp_orchestrator.methods.report.card import card
 
     pictures = [*_of_answers(loaded, table), *_of_search(facts)]
-    stored = [ctx.artifacts.put(draw(), name=f"plots/{name}.png", media="image/png") for name, draw in pictures]
+    drawn = _drawn([draw for _, draw in pictures], ctx.cpus)
+    names = [f"plots/{name}.png" for name, _ in pictures]
+    stored = [ctx.artifacts.put(one, name=name, media="image/png") for name, one in zip(names, drawn, strict=True)]
     text = card(loaded, facts, [one.name for one in stored]).encode()
     return Document(artifacts=[*stored, ctx.artifacts.put(text, name="model_card.md", media="text/markdown")])
+
+
+def _drawn(draws: list[Draw], cpus: int) -> list[bytes]:
+    """Draw side by side; each picture takes some 50 ms."""
+    made: dict[int, bytes] = {}
+    with Pool[int, int, bytes](lambda place: draws[place](), cpus) as workers:
+        for place in range(len(draws)):
+            workers.put(place, place)
+        for place, picture in workers.results():
+            if isinstance(picture, WorkerLost):
+                raise picture
+            made[place] = picture
+    return [made[place] for place in range(len(draws))]
 
 
 def _of_answers(loaded: Loaded, table: pd.DataFrame) -> Iterator[tuple[str, Draw]]:
