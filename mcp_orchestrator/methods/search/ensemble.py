@@ -78,8 +78,8 @@ def standard_error(scores: Sequence[float]) -> float:
 def clearly_better(problem: Problem, one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether ``one`` beats ``other`` by more than half a standard error, both of their differences and of ``other``.
 
-    The second is the rule by which a simpler model is preferred: a blend was chosen on these very folds, so a steady gain
-    that is small beside the uncertainty of the score itself is not worth several models in the place of one.
+    The second is the rule by which a simpler model is preferred: a blend was chosen on these very folds, so a steady
+    gain that is small beside the uncertainty of the score itself is not worth several models in the place of one.
     """
     gains = [_sign(problem) * (a - b) for a, b in zip(one, other, strict=True)]
     doubt = 0.5 * max(standard_error(gains), standard_error(other))
