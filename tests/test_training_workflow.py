@@ -252,6 +252,13 @@ def test_what_cannot_be_trained_on_leaves_no_run_and_no_model(orchestrator: Orch
 
 
 @pytest.mark.requirement("calibration.fails")
+def test_a_feature_store_is_refused_with_what_to_do_instead(orchestrator: Orchestrator) -> None:
+    store = {"repository": "features", "features": ["customers:age"]}
+    with pytest.raises(InvalidInput, match="joined table as data"):
+        orchestrator.train_model("builtin:iris", "target", feature_store=store)
+    assert orchestrator.journal.runs() == []
+
+
 def test_a_calibration_that_fails_leaves_the_model_standing_and_is_named() -> None:
     rows = table().groupby("diagnosis").head(50)
     given = CalibrationSpec(method="isotonic", cv_folds=50)  # more folds than rows of a class in the training part

@@ -101,9 +101,10 @@ class Engine:
                     self._group = None
                     group.cancel_scope.cancel("the engine stops")
         except ExceptionGroup as errors:  # the group wraps what the block raised
-            if len(errors.exceptions) > 1:
+            first, *others = errors.exceptions
+            if others:
                 raise
-            raise errors.exceptions[0] from errors.exceptions[0].__cause__
+            raise first from first.__cause__
         finally:
             self.journal.owners.leave()
 

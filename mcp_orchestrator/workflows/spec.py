@@ -110,6 +110,17 @@ class TrainingSpec(Part):
     def _method(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the caller sent
         return {"method": value} if isinstance(value, str) else value
 
+    @field_validator("feature_store")
+    @classmethod
+    def _not_yet(cls, value: FeatureStore | None) -> FeatureStore | None:
+        if value is not None:
+            raise InvalidInput(
+                "feature_store",
+                "the training workflow does not join features from a store yet.",
+                then="Give the joined table as data, or use run_ml_workflow(feature_store_spec=...) from Python.",
+            )
+        return value
+
     @field_validator("families")
     @classmethod
     def _families(cls, value: list[str]) -> list[str]:

@@ -21,7 +21,6 @@ from mcp_orchestrator.components.training.production_registry import Registered
 from mcp_orchestrator.core.engine import Call, Workflow
 from mcp_orchestrator.core.policy import Policy
 from mcp_orchestrator.core.run import Run
-from mcp_orchestrator.errors import MissingLibrary
 from mcp_orchestrator.methods.judgement.gates import GateLimits
 from mcp_orchestrator.methods.metrics import metric_named
 from mcp_orchestrator.methods.report.facts import Facts
@@ -72,8 +71,6 @@ def workflow(settings: Settings) -> Workflow:
 
 async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
     """Take a table to a registered model; see the module for the order and its reasons."""
-    if spec.feature_store is not None:
-        raise MissingLibrary("The feature store", "feast", "feast")
     table = await run.step(
         "load",
         training_data_loader.load,
