@@ -252,6 +252,22 @@ def test_what_cannot_be_trained_on_leaves_no_run_and_no_model(orchestrator: Orch
 
 
 @pytest.mark.requirement("calibration.fails")
+def test_a_run_that_is_resumed_repeats_no_finished_step(orchestrator: Orchestrator) -> None:
+    run = orchestrator.train_model("builtin:wine", "target", **{**QUICK, "tracking": True})
+    with orchestrator.journal.door.write() as db:
+        db.execute("DELETE FROM step WHERE run=? AND name IN ('gate', 'promote')", (run.run_id,))
+        db.execute("UPDATE run SET status='failed' WHERE id=?", (run.run_id,))
+
+    async def resumed() -> RunView:
+        await orchestrator.engine.resume(run.run_id)
+        return await orchestrator.wait(run.run_id)
+
+    again = orchestrator._sync(resumed).model_dump(exclude={"seconds", "steps"})
+    assert again == run.model_dump(exclude={"seconds", "steps"})
+    begun = [one.step for one in orchestrator.journal.events(run.run_id) if one.kind == "step_started"]
+    assert sorted(name for name in set(begun) if begun.count(name) > 1) == ["gate", "promote"]
+
+
 def test_a_feature_store_is_refused_with_what_to_do_instead(orchestrator: Orchestrator) -> None:
     store = {"repository": "features", "features": ["customers:age"]}
     with pytest.raises(InvalidInput, match="joined table as data"):

@@ -141,7 +141,7 @@ class Journal:
                 status = self.run(run).status
                 message = f"Run {run} is {status}; only a failed, cancelled or paused run can be resumed."
                 raise NotReady(message)
-            db.execute("DELETE FROM step WHERE run=? AND status <> 'done'", (run,))
+            db.execute("DELETE FROM step WHERE run=? AND status NOT IN ('done', 'skipped')", (run,))
 
     def abandon(self, run: str) -> None:
         """End, as cancelled, a run that nobody works on."""
