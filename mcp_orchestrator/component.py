@@ -24,7 +24,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints, overload
@@ -95,15 +95,13 @@ class About:
     """The header of a component.
 
     ``libraries`` are the import names it needs beyond the standard library, ``extra`` the optional dependency that
-    brings them (None: the core install does), ``aliases`` other names it answers to, ``process`` whether its
-    capabilities must run where they can be killed.
+    brings them (None: the core install does), ``aliases`` other names it answers to.
     """
 
     tier: int
     libraries: tuple[str, ...] = ()
     extra: str | None = None
     aliases: tuple[str, ...] = ()
-    process: bool = True
     version: str = "1"
 
 
@@ -133,7 +131,6 @@ class Capability(Generic[P, R]):
     contrast: Mapping[str, Any] | None = None
     before: Callable[[Context], None] | None = None
     component: str = ""
-    _hints: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, as it is, in the context of this process."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import anyio
 import click
 import pytest
 from _pytest.mark import ParameterSet
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 pytestmark = pytest.mark.checkout
 
@@ -49,6 +53,28 @@ def test_a_python_example_runs_as_it_is_printed(
     monkeypatch.chdir(tmp_path)
     exec(compile(source, place, "exec"), {"__name__": "__example__"})  # noqa: S102 - our own pages
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("place", "source"), [pytest.param(one, body, id=one) for one, _, body in blocks("json")])
+async def test_a_client_s_configuration_starts_the_server_as_it_is_printed(
+    place: str, source: str, tmp_path: Path
+) -> None:
+    if "mcpServers" not in source:
+        pytest.skip(f"{place} configures no client")
+    entry = json.loads(source)["mcpServers"]["ml"]
+    assert entry["command"] == "mcp-orchestrator"
+    arguments = [one.replace("/path/to/your/project", str(tmp_path)) for one in entry["args"]]
+    started = StdioServerParameters(command=sys.executable, args=["-m", "mcp_orchestrator", *arguments], cwd=tmp_path)
+    async with Client(stdio_client(started)) as client:
+        state = (await client.call_tool("get_orchestrator_status", {})).structured_content
+    assert state is not None
+    assert state["project"] == str(tmp_path)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.mark.parametrize("page", [*PAGES, *DEFINITIONS], ids=lambda page: page.name)
