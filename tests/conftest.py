@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,14 @@ from mcp_orchestrator.core.environment import prepare
 from mcp_orchestrator.settings import Settings
 
 prepare()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Start each test with the same random numbers: what passes today passes tomorrow."""
+    random.seed(0)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed(0)
 
 
 @pytest.fixture

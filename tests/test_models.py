@@ -116,7 +116,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "forest": lambda: ExtraTreesClassifier(3),
     "tree": DecisionTreeClassifier,
     "neighbors": KNeighborsClassifier,
-    "network": lambda: MLPClassifier((3,), max_iter=500, solver="lbfgs"),
+    "network": lambda: MLPClassifier((3,), max_iter=2000, learning_rate_init=0.05, random_state=0),
     "vectors": SVC,
     "calibrated": lambda: CalibratedClassifierCV(LogisticRegression(max_iter=500), cv=2, method="isotonic"),
     "stacked": lambda: StackingClassifier([("a", DecisionTreeClassifier())], LogisticRegression(), cv=2),
