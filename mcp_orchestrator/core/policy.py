@@ -17,8 +17,8 @@ class Policy:
     """What a step may use, and what happens when it is lost, fails or is cut off by the end of its process.
 
     A deliberate refusal (bad input, an unknown name) is never tried again. The loss of a worker is; with ``retry``
-    ``"failed"``, so is any other failure. ``grace`` is how many seconds a step that must stop may take to stop by itself.
-    A step that was cut off by a crash runs again, or, with ``on_crash`` ``"hold"``, waits for a person.
+    ``"failed"``, so is any other failure. ``grace`` is how many seconds a step that must stop may take to stop by
+    itself. A step that was cut off by a crash runs again, or, with ``on_crash`` ``"hold"``, waits for a person.
     """
 
     attempts: int = 2

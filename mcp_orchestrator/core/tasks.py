@@ -19,8 +19,11 @@ Report = Callable[[float | None, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """What a step asks for: up to ``cpus`` processors (at least one is granted; 0 takes none), ``memory_mb`` of memory
-    (0 means no limit), whole ``gpus``, and so many of each named slot."""
+    """What a step asks for.
+
+    Up to ``cpus`` processors (at least one is granted; 0 takes none), ``memory_mb`` of memory (0 means no limit), whole
+    ``gpus``, and so many of each named slot.
+    """
 
     cpus: int = 1
     memory_mb: int = 0
@@ -172,8 +175,10 @@ class Executor(Protocol):
         ...
 
     async def adopt(self, ref: WorkerRef) -> bool:
-        """Take over a task that an engine before this one submitted, if it still runs; otherwise make sure that nothing
-        of it runs, and return False."""
+        """Take over a task that an engine before this one submitted, if it still runs.
+
+        Otherwise make sure that nothing of it runs, and return False.
+        """
         ...
 
     async def close(self) -> None:
