@@ -7,7 +7,6 @@ other. Readers are ``query_only`` and never wait. A transaction is short and nev
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -15,10 +14,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-if os.name == "posix":
-    import fcntl
-else:  # pragma: no cover - Windows
-    import msvcrt
+from orchestrator_memory.lock import FileLock
 
 __all__ = ["Door", "NewerSchema", "now"]
 
@@ -48,6 +44,7 @@ class Door:
         self.path = path
         self._synchronous = synchronous
         self._mutex = threading.RLock()
+        self._lock = FileLock(path.with_name(path.name + ".lock"))
         self._readers = threading.local()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._locked():
@@ -143,12 +140,8 @@ class Door:
     @contextmanager
     def _locked(self) -> Generator[None]:
         with self._mutex:
-            handle = os.open(self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock.acquire()
             try:
-                if os.name == "posix":
-                    fcntl.flock(handle, fcntl.LOCK_EX)
-                else:  # pragma: no cover - Windows
-                    msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
                 yield
             finally:
-                os.close(handle)
+                self._lock.release()
