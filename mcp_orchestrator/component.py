@@ -131,6 +131,7 @@ class Capability(Generic[P, R]):
     contrast: Mapping[str, Any] | None = None
     before: Callable[[Context], None] | None = None
     component: str = ""
+    at_home: bool | str = False
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, as it is, in the context of this process."""
@@ -218,14 +219,17 @@ def capability(
     example: Mapping[str, Any],
     contrast: Mapping[str, Any],
     before: Callable[[Context], None] | None = None,
+    at_home: bool | str = False,
 ) -> _Decorator:
     """Make a function a capability of the component whose module it stands in.
 
-    ``before`` makes what the example names (a registered model, say) and may be called more than once.
+    ``before`` makes what the example names (a registered model, say) and may be called more than once. A capability
+    that reads or writes more of the state home than artifacts (sources, studies, the registry, tracking) runs
+    ``at_home`` also where steps go to other machines: always, or only when the parameter of that name is given.
     """
 
     def decorate(function: Callable[..., Any], /) -> Capability[..., Any]:
-        return Capability(function, example, contrast, before, function.__module__.rpartition(".")[2])
+        return Capability(function, example, contrast, before, function.__module__.rpartition(".")[2], at_home)
 
     return decorate  # type: ignore[return-value]  # the overloads above say what the closure cannot
 

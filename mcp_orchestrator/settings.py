@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -40,6 +40,22 @@ class Settings(BaseModel):
     max_bytes: Annotated[int, Field(ge=1, description="Bytes that a source file may have.")] = 8 * 1024**3
     worker_memory_mb: Annotated[int, Field(ge=0, description="Memory of one worker in MB; 0 means no limit.")] = 0
     log_level: Annotated[str, Field(description="Level of the log on stderr.")] = "WARNING"
+    executor: Annotated[
+        Literal["local", "dask", "ray"],
+        Field(description="Where steps run: on this machine, or on the workers of a Dask or a Ray cluster."),
+    ] = "local"
+    executor_address: Annotated[
+        str,
+        Field(description="Address of the cluster; empty starts one on this machine."),
+    ] = ""
+    executor_places: Annotated[
+        int,
+        Field(ge=1, le=64, description="Worker processes of a cluster that is started on this machine."),
+    ] = 2
+    artifacts: Annotated[
+        str,
+        Field(description="Folder or fsspec URL that all machines share; the state home when empty."),
+    ] = ""
     components: Annotated[
         dict[str, str],
         Field(description="Foreign components: name = 'package.module' or 'package.module:Class'."),

@@ -23,7 +23,7 @@ Task = Annotated[
 FLOWERS = [{"petal": 1.0 + 0.1 * place, "kind": "rose" if place % 3 else "lily"} for place in range(12)]
 
 
-@capability(example={"source": "builtin:iris", "target": "target"}, contrast={"source": "builtin:wine"})
+@capability(example={"source": "builtin:iris", "target": "target"}, contrast={"source": "builtin:wine"}, at_home=True)
 def load(  # noqa: PLR0917 - called by name
     ctx: Context,
     source: Data,
@@ -46,7 +46,7 @@ def load(  # noqa: PLR0917 - called by name
     return tables.freeze(ctx, source, name=name, target=target, query=query, table=table)
 
 
-@capability(example={"data": "builtin:wine", "target": "target"}, contrast={"data": "builtin:diabetes"})
+@capability(example={"data": "builtin:wine", "target": "target"}, contrast={"data": "builtin:diabetes"}, at_home=True)
 def profile(
     ctx: Context,
     data: Data,

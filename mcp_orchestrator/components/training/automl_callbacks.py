@@ -55,6 +55,7 @@ def _attach_example(ctx: Context) -> None:
     example={"study": EXAMPLE, "early_stop": {"patience": 5}, "notify": True},
     contrast={"early_stop": {"patience": 2}},
     before=_clean,
+    at_home=True,
 )
 def attach(
     ctx: Context,
@@ -70,13 +71,13 @@ def attach(
     return _attached(ctx, study)
 
 
-@capability(example={"study": EXAMPLE}, contrast={"study": "without_rules"}, before=_attach_example)
+@capability(example={"study": EXAMPLE}, contrast={"study": "without_rules"}, before=_attach_example, at_home=True)
 def attached(ctx: Context, study: Name) -> Attached:
     """Return the rules of a study, and how many trials, events and MLflow runs there are."""
     return _attached(ctx, study)
 
 
-@capability(example={"study": EXAMPLE}, contrast={"study": "without_rules"}, before=_attach_example)
+@capability(example={"study": EXAMPLE}, contrast={"study": "without_rules"}, before=_attach_example, at_home=True)
 def detach(ctx: Context, study: Name) -> Attached:
     """Remove the rules of a study and return what they were; its trials, events and runs stay."""
     before = _attached(ctx, study)
@@ -88,6 +89,7 @@ def detach(ctx: Context, study: Name) -> Attached:
     example={"study": EXAMPLE, "values": [5, 4, 3, 3, 3, 3, 2]},
     contrast={"values": [5, 4, 3, 2, 1, 0]},
     before=_attach_example,
+    at_home=True,
 )
 def replay(
     ctx: Context,

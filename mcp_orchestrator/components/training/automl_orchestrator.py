@@ -51,6 +51,7 @@ def _example(ctx: Context) -> None:
 @capability(
     example={"data": "builtin:wine", "target": "target", "families": ["linear", "boosting"], "trials": 3, "folds": 3},
     contrast={"families": ["linear"]},
+    at_home="name",
 )
 def start(
     ctx: Context,
@@ -113,7 +114,7 @@ def start(
     return _searched(ctx, name or ctx.run, asked, trials, seconds)
 
 
-@capability(example={"name": "example", "trials": 6}, contrast={"trials": 7}, before=_example)
+@capability(example={"name": "example", "trials": 6}, contrast={"trials": 7}, before=_example, at_home=True)
 def resume(
     ctx: Context,
     name: Name,
@@ -131,7 +132,7 @@ def resume(
     return _searched(ctx, name, studies.asked(studies.open(name)), trials, seconds)
 
 
-@capability(example={"name": "example"}, contrast={"name": "other"}, before=_example)
+@capability(example={"name": "example"}, contrast={"name": "other"}, before=_example, at_home=True)
 def best(ctx: Context, name: Name) -> Tried:
     """Return the best trial of a kept study so far, also while it runs.
 
@@ -146,7 +147,7 @@ def best(ctx: Context, name: Name) -> Tried:
     return rows[0]
 
 
-@capability(example={"name": "example"}, contrast={"top": 1}, before=_example)
+@capability(example={"name": "example"}, contrast={"top": 1}, before=_example, at_home=True)
 def leaderboard(
     ctx: Context,
     name: Name,
@@ -162,7 +163,7 @@ def leaderboard(
     return board.model_copy(update={"rows": board.rows[:top]})
 
 
-@capability(example={"name": "example"}, contrast={"name": "other"}, before=_example)
+@capability(example={"name": "example"}, contrast={"name": "other"}, before=_example, at_home=True)
 def stop(ctx: Context, name: Name) -> Stopping:
     """Ask a running search to end after the trials under way; what it has found is returned by the search itself.
 

@@ -102,6 +102,7 @@ def _two_versions(name: str) -> Any:  # noqa: ANN401 - a hook of the examples
     },
     contrast={"model": "example@2"},
     before=_two_versions("example"),
+    at_home=True,
 )
 def register(
     ctx: Context,
@@ -127,6 +128,7 @@ def register(
     example={"name": "example-promote", "version": 2, "why": "better on the test part"},
     contrast={"version": 1},
     before=_two_versions("example-promote"),
+    at_home=True,
 )
 def promote(ctx: Context, name: Name, version: Number, why: Why = "", *, instead_of: InsteadOf = None) -> Moved:
     """Make a version the champion, which the bare name then means; the former one is kept for a rollback."""
@@ -141,6 +143,7 @@ def promote(ctx: Context, name: Name, version: Number, why: Why = "", *, instead
     example={"name": "example-rollback", "why": "it errs on new data"},
     contrast={"why": "another reason"},
     before=_two_versions("example-rollback"),
+    at_home=True,
 )
 def rollback(
     ctx: Context, name: Name, alias: Alias = CHAMPION, why: Why = "", *, instead_of: InsteadOf = None
@@ -155,6 +158,7 @@ def rollback(
     example={"name": "example-alias", "alias": "challenger", "version": 2},
     contrast={"version": None},
     before=_two_versions("example-alias"),
+    at_home=True,
 )
 def alias(
     ctx: Context,
@@ -181,6 +185,7 @@ def alias(
     example={"name": "example", "alias": "champion"},
     contrast={"alias": "2"},
     before=_two_versions("example"),
+    at_home=True,
 )
 def verify(
     ctx: Context,
@@ -203,6 +208,7 @@ def verify(
     example={"name": "example"},
     contrast={"alias": "challenger"},
     before=_two_versions("example"),
+    at_home=True,
 )
 def history(
     ctx: Context,
@@ -218,6 +224,7 @@ def history(
     example={"query": "example champion"},
     contrast={"query": "nothing is called so"},
     before=_two_versions("example"),
+    at_home=True,
 )
 def find(
     ctx: Context,
@@ -256,6 +263,7 @@ def document(
     example={"model": "example@1", "name": "example"},
     contrast={"model": "example@2"},
     before=_two_versions("example"),
+    at_home=True,
 )
 def track(
     ctx: Context,

@@ -1,0 +1,1 @@
+"""What others test their own parts with: the suite that every executor must pass."""
