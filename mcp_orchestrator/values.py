@@ -20,9 +20,13 @@ __all__ = [
     "Dataset",
     "Estimate",
     "Label",
+    "Lane",
+    "Mark",
     "ModelRef",
     "Profile",
     "Records",
+    "Span",
+    "Timeline",
     "Trained",
     "Value",
 ]
@@ -139,3 +143,44 @@ class Estimate(Value):
     value: float
     low: float
     high: float
+
+
+class Span(Value):
+    """A stretch of time in seconds after the beginning of its timeline.
+
+    ``kind`` is queued, waiting, pause (before another attempt), approval, or how an attempt ended or stands: running,
+    done, failed, lost, timed_out, cancelled.
+    """
+
+    kind: str
+    begin: float
+    end: float
+
+
+class Mark(Value):
+    """A moment: retry, asked, approved, refused, skipped, held, copied, or point (something that took no time)."""
+
+    kind: str
+    at: float
+
+
+class Lane(Value):
+    """One step in a timeline; ``took`` and ``note`` are for people."""
+
+    name: str
+    status: str
+    took: str = ""
+    note: str = ""
+    spans: list[Span] = Field(default_factory=list[Span])
+    marks: list[Mark] = Field(default_factory=list[Mark])
+
+
+class Timeline(Value):
+    """When what was done in a run: ``seconds`` from its beginning to its end, or to the moment of the look."""
+
+    title: str
+    subtitle: str
+    seconds: float
+    ended: bool
+    ticks: list[tuple[float, str]] = Field(default_factory=list[tuple[float, str]])
+    lanes: list[Lane] = Field(default_factory=list[Lane])

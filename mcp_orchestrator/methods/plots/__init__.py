@@ -1,9 +1,10 @@
-"""Pictures of a model as PNG bytes, in one style: how well it tells classes apart or meets values, and how it came."""
+"""Pictures as PNG bytes, in one style: how well a model tells classes apart or meets values, and how a run went."""
 
 from __future__ import annotations
 
 from mcp_orchestrator.methods.plots.bars import importance, leaderboard
 from mcp_orchestrator.methods.plots.classes import calibration, confusion, precision_recall, roc
+from mcp_orchestrator.methods.plots.timeline import timeline
 from mcp_orchestrator.methods.plots.trials import tuning
 from mcp_orchestrator.methods.plots.values import predicted_actual, residuals
 
@@ -16,5 +17,6 @@ __all__ = [
     "predicted_actual",
     "residuals",
     "roc",
+    "timeline",
     "tuning",
 ]
