@@ -7,7 +7,7 @@ written down cannot be run again after a crash, nor elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from mcp_orchestrator.errors import OrchestratorError, revive
@@ -67,8 +67,11 @@ class Task:
         return f"{self.component}.{self.capability}"
 
     def plain(self) -> dict[str, Any]:
-        """Return the task as JSON values."""
-        return asdict(self)
+        """Return the task as JSON values, which are the task's own: not to be changed."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+FIELDS = tuple(one.name for one in fields(Task))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,95 @@
+"""From a task to its outcome: a lease, a worker, and an end that leaves nothing running.
+
+The engine knows neither processors nor processes: it hands a task to `Dispatcher.perform` and gets its outcome back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Protocol
+
+import anyio
+
+from mcp_orchestrator.core.tasks import Executor, Need, Outcome, Report, Task, WorkerRef
+from mcp_orchestrator.errors import OutOfTime
+
+__all__ = ["Dispatcher", "Granted", "Leasing"]
+
+
+class Granted(Protocol):
+    """What a lease holds: the number of processors, and which graphics processors."""
+
+    @property
+    def cpus(self) -> int:
+        """How many processors were granted."""
+        ...
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """The numbers of the graphics processors."""
+        ...
+
+
+class Leasing(Protocol):
+    """Whoever grants leases; `mcp_orchestrator.core.resources.Resources` does."""
+
+    def lease(
+        self, need: Need, *, priority: int = 0, fair: str = "", label: str = ""
+    ) -> AbstractAsyncContextManager[Granted]:
+        """Wait for a turn, hold what was granted, and give it back on every path."""
+        ...
+
+
+class Dispatcher:
+    """Runs tasks on an executor, each under a lease."""
+
+    def __init__(self, executor: Executor, resources: Leasing) -> None:
+        """Run tasks on ``executor`` with what ``resources`` grant."""
+        self.executor, self.resources = executor, resources
+
+    async def perform(
+        self,
+        task: Task,
+        report: Report,
+        *,
+        need: Need,
+        timeout: float | None = None,  # noqa: ASYNC109 - what runs must be ended before the caller goes on
+        grace: float = 0.0,
+        priority: int = 0,
+        fair: str = "",
+        began: Callable[[WorkerRef], None] | None = None,
+    ) -> Outcome:
+        """Wait for a lease, run the task under it and return how it ended.
+
+        ``timeout`` counts the seconds from the moment the lease is granted. A task that must stop, because time is up
+        or the caller was cancelled, has ``grace`` seconds to do so; control comes back when all its processes are
+        gone, and only then is the lease. ``began`` is called when a worker has the task.
+
+        Raises:
+            OutOfTime: the task took longer than ``timeout``.
+            WorkerLost: no worker could be had. One that dies later is an outcome.
+
+        """
+        async with self.resources.lease(need, priority=priority, fair=fair, label=task.name) as lease:
+            given = (lease.cpus, need.memory_mb, tuple(lease.gpus))
+            if given != (task.cpus, task.memory_mb, task.gpus):
+                task = replace(task, cpus=max(1, given[0]), memory_mb=given[1], gpus=given[2])
+            ref: WorkerRef | None = None
+            try:
+                with anyio.move_on_after(timeout):
+                    ref = await self.executor.submit(task, report)
+                    if began is not None:
+                        began(ref)
+                    return await self.executor.wait(ref)
+            except BaseException:
+                await self._end(ref, grace)
+                raise
+            await self._end(ref, grace)
+            raise OutOfTime(f"{task.name} took longer than {timeout:g} seconds and was ended.")
+
+    async def _end(self, ref: WorkerRef | None, grace: float) -> None:
+        if ref is not None:
+            with anyio.CancelScope(shield=True):
+                await self.executor.kill(ref, grace)
