@@ -57,6 +57,14 @@ class Artifacts(Protocol):
         """
         ...
 
+    def share(self, name: str, path: Path) -> None:
+        """Give a small file, which may change, to the other machines under ``name``; alone, do nothing."""
+        ...
+
+    def refresh(self, name: str, path: Path) -> None:
+        """Bring the file that was shared under ``name`` to ``path``, if there is one; alone, do nothing."""
+        ...
+
     def apart(self, folder: Path) -> Artifacts:
         """Return a store of the same kind in another folder."""
         ...

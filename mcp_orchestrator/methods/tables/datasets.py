@@ -213,8 +213,10 @@ def _recorded(ctx: Context, uri: str) -> Record:
     """Return what was recorded about a frozen table, or what the table itself tells."""
     name, digest = _parsed(uri)
     path = snapshot_of(ctx, uri)
+    place = _place(ctx, name, digest)
+    ctx.artifacts.refresh(_shared(place), place)
     try:
-        record = Record.model_validate_json(_place(ctx, name, digest).read_bytes())
+        record = Record.model_validate_json(place.read_bytes())
         if (record.dataset.name, record.dataset.sha256) == (name, digest):
             return record
     except (FileNotFoundError, ValidationError):
@@ -264,6 +266,11 @@ def _place(ctx: Context, name: str, digest: str) -> Path:
     return ctx.settings.home / "datasets" / f"{digest}.{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
 
 
+def _shared(place: Path) -> str:
+    """Return the name under which other machines find a record."""
+    return f"datasets/{place.name}"
+
+
 def _remember(ctx: Context, record: Record) -> Record:
     """Write a record down, whole or not at all; the last one under a name counts."""
     place = _place(ctx, record.dataset.name, record.dataset.sha256)
@@ -276,6 +283,7 @@ def _remember(ctx: Context, record: Record) -> Record:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    ctx.artifacts.share(_shared(place), place)
     return record
 
 
