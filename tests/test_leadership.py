@@ -185,16 +185,23 @@ def test_another_user_is_known_by_the_kernel_and_refused(tmp_path: Path, monkeyp
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can be two users")
 async def test_a_second_user_is_told_whose_orchestrator_it_is(tmp_path: Path) -> None:
-    code = (
-        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.makefile().readline())"
-    )
+    code = """
+import os, socket, sys
+os.setuid(65534)
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[1])
+print(connection.makefile().readline())
+"""
+    way = [one for one in [tmp_path, *tmp_path.parents] if one.stat().st_mode & 0o001 == 0]
     async with serving(tmp_path, {}) as path:
-        for one in [tmp_path, *tmp_path.parents]:
-            if one.stat().st_uid == 0 and str(one).startswith("/tmp/"):  # noqa: S108 - the way to the socket
-                one.chmod(one.stat().st_mode | 0o011)
         Path(path).chmod(0o666)
-        command = [sys.executable, "-c", code, path]
-        done = await anyio.run_process(command, user=65534)
+        for one in way:
+            one.chmod(one.stat().st_mode | 0o001)
+        try:
+            done = await anyio.run_process([sys.executable, "-c", code, path])
+        finally:
+            for one in way:
+                one.chmod(one.stat().st_mode & ~0o001)
     assert b"belongs to user 0, not to user 65534" in done.stdout
 
 
