@@ -39,6 +39,10 @@ class Settings(BaseModel):
     max_rows: Annotated[int, Field(ge=1, description="Rows that a table may have.")] = 50_000_000
     max_bytes: Annotated[int, Field(ge=1, description="Bytes that a source file may have.")] = 8 * 1024**3
     worker_memory_mb: Annotated[int, Field(ge=0, description="Memory of one worker in MB; 0 means no limit.")] = 0
+    run_log_mb: Annotated[
+        int,
+        Field(ge=0, le=100_000, description="Most that the log of one run holds, in MB; 0 means no limit."),
+    ] = 20
     log_level: Annotated[str, Field(description="Level of the log on stderr.")] = "WARNING"
     executor: Annotated[
         Literal["local", "dask", "ray"],
