@@ -1,81 +1,63 @@
 """Runs: submitted, worked on, watched, cancelled, taken over after a crash.
 
-A workflow is an async function over a `Run`; a run is its rows in the journal. The engine of a process owns the runs
-that it works on; a run whose owner died is taken over by the next engine that starts, and continues after its last
-finished step.
+A workflow is an async function over a `Run`; a run is its rows in the journal. The engine works on as many runs at
+once as it may, by priority and in fair shares; a run whose process died is taken over by the next engine that starts,
+and goes on after its last finished step. What has ended is final: to try it again makes another run of it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
+import secrets
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Self
 
 import anyio
-from anyio import to_thread
 from anyio.abc import TaskGroup
-from pydantic import BaseModel, ValidationError
 
-from mcp_orchestrator import logs
-from mcp_orchestrator.component import problem_of
-from mcp_orchestrator.core.executors import Executor
+from mcp_orchestrator.core.conduct import Conduct, Work
+from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.invoke import plain
-from mcp_orchestrator.core.journal import Journal
-from mcp_orchestrator.core.rows import RunRow, Status
-from mcp_orchestrator.core.run import Run
-from mcp_orchestrator.errors import NotReady, OrchestratorError, OutOfTime, UnknownName, reject_unknown
+from mcp_orchestrator.core.journal import Journal, events, runs
+from mcp_orchestrator.core.resources import Resources
+from mcp_orchestrator.core.rows import Approval, Event, RunRow, Status
+from mcp_orchestrator.core.tasks import Capacity
+from mcp_orchestrator.core.workflow import Call, Workflow
+from mcp_orchestrator.errors import NotReady, UnknownName
 
 __all__ = ["Call", "Engine", "Watcher", "Workflow"]
 
-WATCH_EVERY = 0.2
-MOST_CUTS = 3
-Call = Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
+PATIENCE = 1.0
 Watcher = Callable[[RunRow], Awaitable[None]]
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Workflow:
-    """A named workflow: what it takes, the function that does it, its steps in order, and its limit in seconds.
-
-    ``look`` makes, before a run exists, those checks of a specification that need the data and are quick.
-    """
-
-    name: str
-    spec: type[BaseModel]
-    function: Callable[[Run, Any], Awaitable[BaseModel]]
-    steps: tuple[str, ...]
-    timeout: float | None = None
-    look: Callable[[Any, Call], Awaitable[None]] | None = None
-
-    def checked(self, spec: Mapping[str, Any]) -> BaseModel:
-        """Return the specification, checked and completed with the defaults.
-
-        Raises:
-            InvalidInput: a field is unknown, missing or not acceptable.
-
-        """
-        reject_unknown(spec, self.spec.model_fields, what=f"The {self.name} workflow")
-        try:
-            return self.spec.model_validate(dict(spec))
-        except ValidationError as error:
-            raise problem_of(error, what=f"the {self.name} workflow") from error
 
 
 class Engine:
     """Works on runs, at most so many at once."""
 
-    def __init__(self, journal: Journal, executor: Executor, workflows: Iterable[Workflow], *, most: int = 10) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        dispatcher: Dispatcher,
+        workflows: Iterable[Workflow],
+        *,
+        most: int = 10,
+        version_of: Callable[[str], str] = lambda _component: "",
+    ) -> None:
         """Take the parts; nothing runs before the engine is entered, and workflows are looked at only when needed."""
-        self.journal, self.executor = journal, executor
+        self.journal, self.dispatcher = journal, dispatcher
+        self.places = Resources(Capacity(cpus=0), slots={"runs": most})
+        self.version_of = version_of
         self._workflows = workflows
-        self._limit = anyio.CapacityLimiter(most)
         self._group: TaskGroup | None = None
-        self._scopes: dict[str, anyio.CancelScope] = {}
-        self._changed: dict[str, anyio.Event] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._works: dict[str, Work] = {}
+        self._changed: dict[str, asyncio.Event] = {}
 
     @cached_property
     def workflows(self) -> dict[str, Workflow]:
@@ -89,16 +71,19 @@ class Engine:
         With ``recover``, take over the runs whose owner died.
         """
         self.journal.owners.enter()
+        self._loop = asyncio.get_running_loop()
+        self.journal.writer.listeners.append(self._committed)
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
-                group.start_soon(self._watch)
                 if recover:
-                    await self._recover()
+                    await self.recover()
                 try:
                     yield self
                 finally:
                     self._group = None
+                    for work in self._works.values():
+                        work.leave()
                     group.cancel_scope.cancel("the engine stops")
         except ExceptionGroup as errors:  # the group wraps what the block raised
             first, *others = errors.exceptions
@@ -106,21 +91,39 @@ class Engine:
                 raise
             raise first from first.__cause__
         finally:
+            self.journal.writer.listeners.remove(self._committed)
+            self.journal.writer.close()
             self.journal.owners.leave()
 
-    async def submit(self, workflow: str, spec: Mapping[str, Any], *, key: str | None = None) -> str:
+    # Asking for work -------------------------------------------------------------------------------------------------
+
+    async def submit(
+        self,
+        workflow: str,
+        spec: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        priority: int = 0,
+        fair: str = "",
+        deadline: int | None = None,
+        parent: str | None = None,
+        created_by: str = "",
+    ) -> str:
         """Check a specification, write the run down and start to work on it; return the run's id.
 
-        The same ``key`` returns the run that was submitted with it before, whatever became of it.
+        The same ``key`` returns the run that was submitted with it before, whatever became of it. Runs of a higher
+        ``priority`` go first, those of the same ``fair`` name share one part; at ``deadline`` (microseconds since the
+        epoch) the run is ended.
 
         Raises:
             UnknownName: there is no such workflow.
             InvalidInput: the specification is not acceptable; nothing was written.
 
         """
-        checked = self.workflow(workflow).checked(spec)
-        row = await to_thread.run_sync(self.journal.submit, workflow, plain(checked), key)
-        if row.status is Status.QUEUED and row.id not in self._scopes:
+        checked = plain(self.workflow(workflow).checked(spec))
+        about = {"key": key, "priority": priority, "fair": fair, "deadline": deadline, "parent": parent}
+        row = await self.journal.submit(workflow, checked, **about, created_by=created_by)
+        if row.status is Status.QUEUED:
             self._start(row)
         return row.id
 
@@ -135,31 +138,53 @@ class Engine:
             raise UnknownName("workflow", name, self.workflows)
         return self.workflows[name]
 
+    # Watching --------------------------------------------------------------------------------------------------------
+
     async def wait(self, run: str, seconds: float | None = None, watcher: Watcher | None = None) -> RunRow:
-        """Wait until a run has ended or ``seconds`` have passed, calling ``watcher`` whenever it changes."""
+        """Wait until a run has ended, is paused or waits for a person, or ``seconds`` have passed.
+
+        ``watcher`` is called whenever the run changes.
+        """
         last: RunRow | None = None
+        run = self.journal.run(run).id
         with anyio.move_on_after(seconds):
             while True:
-                row = self.seen(await to_thread.run_sync(self.journal.run, run))
+                changed = self._changed.setdefault(run, asyncio.Event())
+                row = self.seen(self.journal.run(run))
                 if watcher is not None and row != last:
                     await watcher(row)
                 last = row
-                if row.status.final or row.status is Status.PAUSED:
+                if row.status.final or (not row.status.working and run not in self._works):
                     return row
-                changed = self._changed.setdefault(row.id, anyio.Event())
-                with anyio.move_on_after(WATCH_EVERY):  # another process may own the run
+                with anyio.move_on_after(PATIENCE):  # another process may own the run
                     await changed.wait()
-        return self.seen(await to_thread.run_sync(self.journal.run, run))
+        return self.seen(self.journal.run(run))
 
     def seen(self, row: RunRow) -> RunRow:
         """Return a run as it is to be shown: one whose owner died is not running, whatever its row says."""
-        if row.status is Status.RUNNING and not self.journal.owners.alive(row.owner):
+        if row.status in {Status.RUNNING, Status.CANCELLING} and not self.journal.owners.alive(row.owner):
             text = "cut off when its process ended; it continues when the orchestrator starts again"
             return row.model_copy(update={"status": Status.QUEUED, "message": text})
         return row
 
+    async def events(self, run: str | None = None, after: int = 0) -> AsyncGenerator[Event]:
+        """Yield the events of a run, or of all, after sequence number ``after``, for ever, as fast as they are asked for.
+
+        Nothing is lost: a subscriber that went away goes on with the last number that it saw.
+        """
+        while True:
+            changed = self._changed.setdefault(run or "", asyncio.Event())
+            for event in self.journal.events(run, after):
+                after = event.seq
+                yield event
+            if not self.journal.events(run, after, 1):
+                with anyio.move_on_after(PATIENCE):
+                    await changed.wait()
+
+    # Control ---------------------------------------------------------------------------------------------------------
+
     async def cancel(self, run: str) -> RunRow:
-        """Stop a run; when this returns and the run was ours, its processes are gone.
+        """Stop a run and those below it; when this returns, their processes are gone.
 
         Raises:
             NotReady: the run has ended already.
@@ -167,118 +192,152 @@ class Engine:
         """
         row = self.journal.run(run)
         if row.status.final:
-            message = f"Run {row.id} has already ended: {row.status}."
-            raise NotReady(message)
-        await to_thread.run_sync(self.journal.wish, row.id, "cancel")
-        if row.id in self._scopes:
-            self._scopes[row.id].cancel("cancelled on request")
-        elif not self.journal.owners.alive(row.owner):
-            await to_thread.run_sync(self.journal.abandon, row.id)
-        return await self.wait(row.id, 30)
+            raise NotReady(f"Run {row.id} has already ended: {row.status}.")
+        idle = (Status.QUEUED, Status.PAUSED, Status.WAITING)
+        work = self._works.get(row.id)
+        if work is None and row.status in {Status.RUNNING, Status.CANCELLING}:
+            idle = (*idle, *(() if self.journal.owners.alive(row.owner) else (row.status,)))
+        if not await self.journal.do(runs.move, row.id, idle, Status.CANCELLED):
+            await self.journal.do(runs.move, row.id, (Status.RUNNING,), Status.CANCELLING)
+        if work is not None:
+            work.scope.cancel("cancelled on request")
+        for child in self.journal.runs(parent=row.id, status=("paused", "waiting")):
+            await self.cancel(child.id)
+        return await self.wait(row.id, 60)
 
     async def pause(self, run: str) -> RunRow:
-        """Let the step that works finish and start no other."""
+        """Let the step that works finish and start no other.
+
+        Raises:
+            NotReady: there is nothing at work that could be paused.
+
+        """
         row = self.journal.run(run)
-        if row.status.final:
-            message = f"Run {row.id} has already ended: {row.status}."
-            raise NotReady(message)
-        await to_thread.run_sync(self.journal.wish, row.id, "pause")
+        if await self.journal.do(runs.move, row.id, (Status.QUEUED,), Status.PAUSED):
+            if (work := self._works.get(row.id)) is not None:
+                work.scope.cancel("paused before it began")
+        elif not await self.journal.do(runs.wish, row.id, "pause"):
+            raise NotReady(f"Run {row.id} is {self.journal.run(row.id).status}; only one at work can be paused.")
+        elif (work := self._works.get(row.id)) is not None and work.run is not None:
+            work.run.wish = "pause"
         return self.journal.run(row.id)
 
     async def resume(self, run: str) -> RunRow:
-        """Go on with a paused, failed, cancelled or cut-off run after its last finished step."""
+        """Go on with a paused or cut-off run; of one that has ended, make another that begins with its finished steps.
+
+        Raises:
+            NotReady: the run is at work, or waits for a person.
+
+        """
         row = self.journal.run(run)
-        unfinished = row.status in {Status.QUEUED, Status.RUNNING}
-        if row.wish == "pause" and unfinished:
-            await to_thread.run_sync(self.journal.wish, row.id, None)
-        elif unfinished and row.id not in self._scopes and not self.journal.owners.alive(row.owner):
+        if row.status.final:
+            if row.status in {Status.SUCCEEDED, Status.DEGRADED}:
+                raise NotReady(f"Run {row.id} {row.status}: there is nothing left to do.")
+            return await self.retry(row.id)
+        if await self.journal.do(runs.move, row.id, (Status.PAUSED,), Status.QUEUED):
+            self._start(self.journal.run(row.id))
+        elif row.wish == "pause":
+            await self.journal.do(runs.wish, row.id, None)
+            if (work := self._works.get(row.id)) is not None and work.run is not None:
+                work.run.wish = None
+        elif row.status is Status.WAITING:
+            asked = ", ".join(repr(one.name) for one in self.journal.approvals(row.id) if one.status == "asked")
+            raise NotReady(f"Run {row.id} waits for a person to decide: {asked}.")
+        elif row.id not in self._works and not self.journal.owners.alive(row.owner):
             self._start(row)
         else:
-            await to_thread.run_sync(self.journal.reopen, row.id)
-            self._start(self.journal.run(row.id))
+            raise NotReady(f"Run {row.id} is {row.status}; there is nothing to resume.")
         return self.journal.run(row.id)
 
-    # Inside ------------------------------------------------------------------------------------------------------
+    async def retry(self, run: str, *, step: str | None = None, spec: Mapping[str, Any] | None = None) -> RunRow:
+        """Make a new run of one that has ended: finished steps, or those before ``step``, keep their answers.
+
+        With another ``spec``, steps whose inputs change by it are done again.
+
+        Raises:
+            NotReady: the run has not ended.
+            UnknownName: it has no such step.
+
+        """
+        row = self.journal.run(run)
+        given = json.dumps(plain(self.workflow(row.workflow).checked(row.spec if spec is None else spec)))
+        new = await self.journal.do(runs.fork, secrets.token_hex(16), row.id, given, step)
+        self._start(new)
+        return self.journal.run(new.id)
+
+    async def decide(self, run: str, name: str, *, approved: bool, by: str, note: str = "") -> Approval:
+        """Answer what a run asks a person; a run that waited for it goes on.
+
+        Raises:
+            UnknownName: the run asks nothing under this name.
+            NotReady: it was answered before, or the run has ended.
+
+        """
+        row = self.journal.run(run)
+        if row.status.final:
+            raise NotReady(f"Run {row.id} has already ended: {row.status}.")
+        decided = await self.journal.do(events.decide, row.id, name, "approved" if approved else "refused", (by, note))
+        await self.wake(row.id)
+        return decided
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
+    async def wake(self, run: str) -> None:
+        """Go on with a run that waits."""
+        if await self.journal.do(runs.move, run, (Status.WAITING,), Status.QUEUED):
+            self._start(self.journal.run(run))
 
     def _start(self, row: RunRow) -> None:
         if self._group is None:
-            message = "The engine is not running."
-            raise NotReady(message)
-        scope = self._scopes[row.id] = anyio.CancelScope()
-        self._group.start_soon(self._work, row.id, scope)
+            raise NotReady("The engine is not running.")
+        if row.id not in self._works:
+            work = self._works[row.id] = Work(row.id)
+            self._group.start_soon(self._conduct, row, work)
 
-    async def _recover(self) -> None:
-        waiting = self.journal.runs(status=(Status.QUEUED, Status.RUNNING), most=1000)
-        for row in reversed(waiting):
-            ours = row.workflow in self.workflows and row.id not in self._scopes
-            if ours and not self.journal.owners.alive(row.owner):
+    async def _conduct(self, row: RunRow, work: Work) -> None:
+        again = False
+        try:
+            again = await Conduct(self, work).go(row)
+        except sqlite3.Error:
+            log.exception("run %s could not be written down; it is taken up again in a moment", row.id)
+            again = True
+            await anyio.sleep(PATIENCE)
+        finally:
+            self._works.pop(row.id, None)
+            self._tell({row.id})
+        row = self.journal.run(row.id)
+        if again and self._group is not None:
+            self._start(row)
+        elif row.status.final and row.parent is not None:
+            await self.wake(row.parent)
+
+    async def recover(self) -> None:
+        """Take over the runs whose owner died, and wake those whose answer came while nobody was there."""
+        unfinished = self.journal.runs(status=[one for one in Status if not one.final], most=1_000_000)
+        cut = [row for row in unfinished if row.status.working and not self.journal.owners.alive(row.owner)]
+        for row in reversed(cut):
+            if row.workflow in self.workflows:
                 log.info("taking over run %s", row.id)
                 self._start(row)
+        for row in unfinished:
+            if row.status is Status.WAITING and not self.blocked(row.id):
+                await self.wake(row.id)
 
-    async def _work(self, run: str, scope: anyio.CancelScope) -> None:
-        token = logs.run_id.set(run)
-        try:
-            with scope:
-                async with self._limit:
-                    if await to_thread.run_sync(self.journal.claim, run):
-                        await self._perform(self.journal.run(run))
-            if scope.cancelled_caught:
-                with anyio.CancelScope(shield=True):
-                    await self._close_cancelled(run)
-        finally:
-            logs.run_id.reset(token)
-            self._scopes.pop(run, None)
-            self._tell(run)
+    def blocked(self, run: str) -> bool:
+        """Whether a waiting run still has nothing to go on with."""
+        asked = {one.name for one in self.journal.approvals(run) if one.status == "asked"}
+        waiting = {step.name for step in self.journal.steps(run) if step.status == "waiting"}
+        if waiting & asked or not waiting:
+            return bool(asked)
+        below = self.journal.runs(parent=run)
+        return bool(below) and not any(row.status.final for row in below)
 
-    async def _perform(self, row: RunRow) -> None:
-        """Run the workflow's function; whatever it raises becomes the run's end."""
-        workflow = self.workflows[row.workflow]
-        run = Run(row.id, workflow.steps, self.journal, self.executor, partial(self._tell, row.id))
-        settle = partial(self.journal.settle, row.id)
-        try:
-            if row.cut >= MOST_CUTS:
-                message = (
-                    f"The process died {row.cut} times while it worked on this run; it is not tried again by itself."
-                )
-                raise NotReady(message)  # noqa: TRY301 - reported like every other end
-            spec = workflow.checked(row.spec)
-            with anyio.move_on_after(workflow.timeout) as limit:
-                summary = await workflow.function(run, spec)
-                status = Status.DEGRADED if run.degraded else Status.SUCCEEDED
-                await to_thread.run_sync(partial(settle, status, result=plain(summary)))
-            if limit.cancelled_caught:
-                message = f"The run took longer than its {workflow.timeout:g} seconds and was ended."
-                raise OutOfTime(message)  # noqa: TRY301 - reported like every other end
-        except run.Paused:
-            await to_thread.run_sync(partial(settle, Status.PAUSED))
-        except OrchestratorError as error:
-            await to_thread.run_sync(partial(settle, Status.FAILED, error=str(error), code=error.code))
-        except Exception as error:
-            log.exception("run %s crashed", row.id)
-            text = f"{type(error).__name__}: {error}"
-            await to_thread.run_sync(partial(settle, Status.FAILED, error=text, code="internal"))
+    def _committed(self, about: set[str]) -> None:
+        """Hear, from the writer's thread, which runs have changed."""
+        if self._changed and self._loop is not None and ("" in self._changed or not about.isdisjoint(self._changed)):
+            self._loop.call_soon_threadsafe(partial(self._tell, about))
 
-    async def _close_cancelled(self, run: str) -> None:
-        row = self.journal.run(run)
-        if row.owner == self.journal.owner and row.status is Status.RUNNING:
-            for step in self.journal.steps(run):
-                if step.status == "running":
-                    await to_thread.run_sync(
-                        partial(self.journal.finish, run, step.name, "cancelled", reason="cancelled")
-                    )
-            await to_thread.run_sync(partial(self.journal.settle, run, Status.CANCELLED))
-        elif not row.status.final:
-            await to_thread.run_sync(self.journal.abandon, run)
-
-    async def _watch(self) -> None:
-        """Carry out what other processes wished for our runs."""
-        while True:
-            await anyio.sleep(WATCH_EVERY)
-            if self._scopes:
-                for row in self.journal.runs(status=(Status.QUEUED, Status.RUNNING), most=1000):
-                    if row.wish == "cancel" and row.id in self._scopes:
-                        self._scopes[row.id].cancel("cancelled on request")
-
-    def _tell(self, run: str) -> None:
-        if (event := self._changed.pop(run, None)) is not None:
-            event.set()
+    def _tell(self, about: set[str]) -> None:
+        for run in (*about, ""):
+            if (event := self._changed.pop(run, None)) is not None:
+                event.set()

@@ -54,3 +54,33 @@ class Processors:
     def waiting(self) -> int:
         """How many leases wait for their turn."""
         return len(self._waiting)
+
+
+from mcp_orchestrator.core.tasks import Capacity, Need  # noqa: E402 - interim, until the ledger is in
+
+
+@dataclass(frozen=True)
+class Lease:
+    cpus: int
+    gpus: tuple[int, ...] = ()
+
+
+class Resources:
+    """Interim: processors and one slot, in the order of asking."""
+
+    def __init__(self, capacity: Capacity, *, slots: dict[str, int] | None = None) -> None:
+        self._cpus = Processors(max(1, capacity.cpus))
+        self._slots = {name: anyio.CapacityLimiter(most) for name, most in (slots or {}).items()}
+
+    @asynccontextmanager
+    async def lease(
+        self, need: Need, *, priority: int = 0, fair: str = "", label: str = ""
+    ) -> AsyncGenerator[Lease]:
+        if need.slots:
+            async with self._slots["runs"]:
+                yield Lease(0)
+        elif need.cpus == 0:
+            yield Lease(0)
+        else:
+            async with self._cpus.lease(need.cpus) as cpus:
+                yield Lease(cpus)

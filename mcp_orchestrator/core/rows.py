@@ -1,4 +1,4 @@
-"""Runs, steps and events as the journal holds them."""
+"""Runs, steps, attempts, events and approvals as the journal holds them."""
 
 from __future__ import annotations
 
@@ -7,31 +7,48 @@ import sqlite3
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-__all__ = ["Event", "RunRow", "Status", "StepRow", "run_of", "step_of"]
+__all__ = ["Approval", "AttemptRow", "Decision", "Event", "RunRow", "Status", "StepRow", "of_row"]
+
+JSON = frozenset({"spec", "result", "params", "policy", "data", "details", "worker"})
 
 
 class Status(StrEnum):
-    """The states of a run; the last four are final until somebody resumes it."""
+    """The states of a run; the last five are final and never left."""
 
     QUEUED = "queued"
     RUNNING = "running"
     PAUSED = "paused"
     WAITING = "waiting"
+    CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     DEGRADED = "degraded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
 
     @property
     def final(self) -> bool:
         """Whether the run has ended."""
-        return self in {Status.SUCCEEDED, Status.DEGRADED, Status.FAILED, Status.CANCELLED}
+        return self in FINAL
+
+    @property
+    def working(self) -> bool:
+        """Whether a process should be at work on it."""
+        return self in WORKING
+
+
+FINAL = frozenset({Status.SUCCEEDED, Status.DEGRADED, Status.FAILED, Status.CANCELLED, Status.TIMED_OUT})
+WORKING = frozenset({Status.QUEUED, Status.RUNNING, Status.CANCELLING})
 
 
 class StepRow(BaseModel):
-    """One step of a run as it was journaled."""
+    """One step of a run.
+
+    ``status`` is running, retry_wait, waiting (for a person), held (cut off, and not to be repeated without being
+    asked), done, skipped, failed, cancelled or timed_out; ``params`` are its inputs, with data as references.
+    """
 
     name: str
     component: str
@@ -43,11 +60,59 @@ class StepRow(BaseModel):
     started: int
     ended: int | None = None
     result: Any = None
+    params: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the step has an answer that stands for good."""
+        return self.status in {"done", "skipped"}
 
     @property
     def seconds(self) -> float | None:
         """How long the step took, once it has ended."""
         return None if self.ended is None else (self.ended - self.started) / 1e6
+
+
+class AttemptRow(BaseModel):
+    """One attempt of a step: where it ran, how it ended and what it used.
+
+    ``status`` is running, done, failed, lost (its worker or its orchestrator died), timed_out or cancelled.
+    ``asked`` is when it was ready to run, ``started`` when a worker had it.
+    """
+
+    step: str
+    number: int
+    status: str
+    executor: str = ""
+    worker: dict[str, Any] = Field(default_factory=dict[str, Any])
+    error: str = ""
+    cpu_seconds: float = 0.0
+    memory_mb: float = 0.0
+    asked: int
+    started: int | None = None
+    ended: int | None = None
+
+
+class Approval(BaseModel):
+    """A question to a person that a run waits for; ``status`` is asked, approved or refused."""
+
+    run: str
+    name: str
+    question: str
+    details: dict[str, Any] = Field(default_factory=dict[str, Any])
+    status: str = "asked"
+    decided_by: str = ""
+    note: str = ""
+    asked: int
+    decided: int | None = None
+
+
+class Decision(BaseModel):
+    """What a person answered, who it was, and what else they said."""
+
+    approved: bool
+    by: str = ""
+    note: str = ""
 
 
 class Event(BaseModel):
@@ -62,7 +127,7 @@ class Event(BaseModel):
 
 
 class RunRow(BaseModel):
-    """A run as it was journaled."""
+    """A run."""
 
     id: str
     workflow: str
@@ -77,21 +142,23 @@ class RunRow(BaseModel):
     cut: int = 0
     progress: float = 0.0
     message: str = ""
+    priority: int = 0
+    fair: str = ""
+    deadline: int | None = None
+    parent: str | None = None
+    forked_from: str | None = None
+    fork_step: str | None = None
+    created_by: str = ""
+    fence: int = 0
     created: int
     started: int | None = None
     ended: int | None = None
 
 
-def run_of(row: sqlite3.Row) -> RunRow:
-    """Return a row of the table ``run``."""
-    values = dict(row)
-    values["spec"] = json.loads(values["spec"])
-    values["result"] = json.loads(values["result"]) if values["result"] else None
-    return RunRow(**values)
-
-
-def step_of(row: sqlite3.Row) -> StepRow:
-    """Return a row of the table ``step``."""
-    values = {key: value for key, value in dict(row).items() if key not in {"run", "position"}}
-    values["result"] = json.loads(values["result"]) if values["result"] else None
-    return StepRow(**values)
+def of_row(row: sqlite3.Row) -> dict[str, Any]:
+    """Return a row's columns by name, those that hold JSON read and those that hold nothing left out."""
+    return {
+        name: json.loads(value) if name in JSON and isinstance(value, str) else value
+        for name, value in zip(row.keys(), row, strict=True)
+        if value is not None
+    }
