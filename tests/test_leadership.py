@@ -192,16 +192,16 @@ connection = socket.socket(socket.AF_UNIX)
 connection.connect(sys.argv[1])
 print(connection.makefile().readline())
 """
-    way = [one for one in [tmp_path, *tmp_path.parents] if one.stat().st_mode & 0o001 == 0]
+    way = [one for one in [tmp_path, *tmp_path.parents] if one.stat().st_mode & 0o011 == 0]
     async with serving(tmp_path, {}) as path:
         Path(path).chmod(0o666)
         for one in way:
-            one.chmod(one.stat().st_mode | 0o001)
+            one.chmod(one.stat().st_mode | 0o011)
         try:
             done = await anyio.run_process([sys.executable, "-c", code, path])
         finally:
             for one in way:
-                one.chmod(one.stat().st_mode & ~0o001)
+                one.chmod(one.stat().st_mode & ~0o011)
     assert b"belongs to user 0, not to user 65534" in done.stdout
 
 
