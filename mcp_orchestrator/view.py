@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mcp_orchestrator.core.history import History
 from mcp_orchestrator.core.rows import RunRow, Status, StepRow
 
-__all__ = ["RunView", "StepView", "view"]
+__all__ = ["RunView", "StepView", "in_full", "view"]
 
 
 class StepView(BaseModel):
@@ -64,6 +65,11 @@ def view(row: RunRow, steps: list[StepRow]) -> RunView:
             "next": _next(row),
         },
     )
+
+
+def in_full(run: RunView, found: History) -> RunView:
+    """Return a run with its attempts, what it used, what people were asked, and the runs that belong to it."""
+    return RunView.model_validate({**found.facts(), **run.model_dump()})
 
 
 def _rounded(seconds: float | None) -> float | None:

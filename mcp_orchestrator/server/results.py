@@ -29,6 +29,7 @@ __all__ = [
     "Runs",
     "State",
     "compact",
+    "finite",
     "moment",
     "offset",
 ]

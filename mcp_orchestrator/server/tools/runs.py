@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import RunRow
+from mcp_orchestrator.server.history import whole
 from mcp_orchestrator.server.results import RunAnswer, RunLine, Runs, moment, offset
 from mcp_orchestrator.server.session import Session, follow, orchestrator
 from mcp_orchestrator.server.tools.workflows import Wait
@@ -19,7 +20,18 @@ __all__ = ["control_run", "get_run", "list_runs"]
 MOST = 20
 RunId = Annotated[str, Field(min_length=6, description="Id of the run, or at least its first six characters.")]
 Cursor = Annotated[str | None, Field(description="next_cursor of the page before.")]
-State = Literal["queued", "running", "paused", "waiting", "succeeded", "degraded", "failed", "cancelled"]
+State = Literal[
+    "queued",
+    "running",
+    "paused",
+    "waiting",
+    "cancelling",
+    "succeeded",
+    "degraded",
+    "failed",
+    "cancelled",
+    "timed_out",
+]
 
 
 async def get_run(
@@ -28,12 +40,15 @@ async def get_run(
     wait_seconds: Wait = 25,
     detail: Annotated[
         Literal["concise", "full"],
-        Field(description="full: the whole leaderboard and all facts about files, in pages."),
+        Field(description="full: also attempts, resources used, the whole leaderboard, facts about files; in pages."),
     ] = "concise",
     cursor: Cursor = None,
 ) -> RunAnswer:
     """Wait for a run and return it as it stands: status, steps; once ended metrics, leaderboard, model, files."""
-    return RunAnswer.of(await follow(ctx, run_id, wait_seconds), detail, cursor)
+    run = await follow(ctx, run_id, wait_seconds)
+    if detail == "full":
+        run = await to_thread.run_sync(partial(whole, orchestrator(ctx), run))
+    return RunAnswer.of(run, detail, cursor)
 
 
 async def list_runs(
