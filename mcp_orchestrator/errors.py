@@ -162,6 +162,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"Did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a sentence naming the known names nearest to ``name``, or, when none is near, the first of them all."""
+    names = sorted(known)
+    return suggestion(name, names) or _listing(names)
+
+
 def reject_unknown(given: Mapping[str, object], known: Iterable[str], *, what: str) -> None:
     """Raise `InvalidInput` for the first key of ``given`` that is not ``known``."""
     names = list(known)
