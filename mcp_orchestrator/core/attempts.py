@@ -91,15 +91,16 @@ class Attempts:
                 status = "timed_out" if outcome.code == OutOfTime.code else "failed"
                 await self._finish(began, status, outcome, outcome.error + tries)
                 raise outcome.failure()
-            ended = self._ended(began, "lost" if lost else "failed", outcome, outcome.error)
-            self._journal.post(steps.retry, self._row.id, ended)
+            ended = steps.Ended(status="lost" if lost else "failed", reason=outcome.error, usage=outcome.usage)
+            self._journal.post(steps.retry, self._row.id, began, ended)
             self._owner.advance(place.name, None, f"{outcome.error} Trying again.")
             await anyio.sleep(policy.pause(number - place.number + 1, random.Random()))  # noqa: S311 - jitter
             number += 1
 
     async def _perform(self, began: steps.Began, task: Task, policy: Policy) -> Outcome:
         def placed(worker: WorkerRef) -> None:
-            self._journal.post(steps.placed, self._row.id, began, worker, now())
+            began.placed(worker)
+            self._journal.post(steps.placed, self._row.id, began)
 
         def report(fraction: float | None, message: str) -> None:
             self._owner.advance(began.name, fraction, message)
@@ -149,19 +150,10 @@ class Attempts:
         )
 
     async def _finish(self, began: steps.Began, status: str, outcome: Outcome, reason: str = "") -> None:
-        ended = self._ended(began, status, outcome, reason)
-        await self._journal.do(steps.finish, self._row.id, self._row.fence, ended)
-
-    @staticmethod
-    def _ended(began: steps.Began, status: str, outcome: Outcome, reason: str) -> steps.Ended:
-        return steps.Ended(
-            name=began.name,
-            number=began.number,
-            status=status,
-            reason=reason,
-            result=json.dumps(outcome.value) if status == "done" else None,
-            usage=outcome.usage,
-        )
+        result = json.dumps(outcome.value) if status == "done" else None
+        ended = steps.Ended(status=status, reason=reason, result=result, usage=outcome.usage)
+        began.over = True
+        await self._journal.do(steps.finish, self._row.id, self._row.fence, began, ended)
 
 
 def digest_of(capability: Capability[..., Any], params: dict[str, Any]) -> tuple[str, str]:

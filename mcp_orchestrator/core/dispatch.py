@@ -18,6 +18,9 @@ from mcp_orchestrator.errors import OutOfTime
 __all__ = ["Dispatcher", "Granted", "Leasing"]
 
 
+NOTHING = Need(cpus=0)
+
+
 class Granted(Protocol):
     """What a lease holds: the number of processors, and which graphics processors."""
 
@@ -72,24 +75,27 @@ class Dispatcher:
             WorkerLost: no worker could be had. One that dies later is an outcome.
 
         """
+        if need == NOTHING and timeout is None:
+            return await self._run(task, report, grace, began)
         async with self.resources.lease(need, priority=priority, fair=fair, label=task.name) as lease:
-            given = (lease.cpus, need.memory_mb, tuple(lease.gpus))
+            given = (max(1, lease.cpus), need.memory_mb, tuple(lease.gpus))
             if given != (task.cpus, task.memory_mb, task.gpus):
-                task = replace(task, cpus=max(1, given[0]), memory_mb=given[1], gpus=given[2])
-            ref: WorkerRef | None = None
-            try:
-                with anyio.move_on_after(timeout):
-                    ref = await self.executor.submit(task, report)
-                    if began is not None:
-                        began(ref)
-                    return await self.executor.wait(ref)
-            except BaseException:
-                await self._end(ref, grace)
-                raise
-            await self._end(ref, grace)
+                task = replace(task, cpus=given[0], memory_mb=given[1], gpus=given[2])
+            with anyio.move_on_after(timeout):
+                return await self._run(task, report, grace, began)
             raise OutOfTime(f"{task.name} took longer than {timeout:g} seconds and was ended.")
 
-    async def _end(self, ref: WorkerRef | None, grace: float) -> None:
-        if ref is not None:
-            with anyio.CancelScope(shield=True):
-                await self.executor.kill(ref, grace)
+    async def _run(
+        self, task: Task, report: Report, grace: float, began: Callable[[WorkerRef], None] | None
+    ) -> Outcome:
+        ref: WorkerRef | None = None
+        try:
+            ref = await self.executor.submit(task, report)
+            if began is not None:
+                began(ref)
+            return await self.executor.wait(ref)
+        except BaseException:
+            if ref is not None:
+                with anyio.CancelScope(shield=True):
+                    await self.executor.kill(ref, grace)
+            raise

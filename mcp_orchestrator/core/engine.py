@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Self
 
 import anyio
@@ -33,6 +33,7 @@ from mcp_orchestrator.errors import NotReady, UnknownName
 __all__ = ["Call", "Engine", "Watcher", "Workflow"]
 
 PATIENCE = 1.0
+OF_RUNS = frozenset({runs.claim, runs.end, runs.release, runs.move, runs.progress, runs.wish})
 Watcher = Callable[[RunRow], Awaitable[None]]
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._works: dict[str, Work] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self._heard: list[asyncio.Event] = []
 
     @cached_property
     def workflows(self) -> dict[str, Workflow]:
@@ -173,7 +175,8 @@ class Engine:
         Nothing is lost: a subscriber that went away goes on with the last number that it saw.
         """
         while True:
-            changed = self._changed.setdefault(run or "", asyncio.Event())
+            changed = asyncio.Event()
+            self._heard.append(changed)
             for event in self.journal.events(run, after):
                 after = event.seq
                 yield event
@@ -332,12 +335,18 @@ class Engine:
         below = self.journal.runs(parent=run)
         return bool(below) and not any(row.status.final for row in below)
 
-    def _committed(self, about: set[str]) -> None:
-        """Hear, from the writer's thread, which runs have changed."""
-        if self._changed and self._loop is not None and ("" in self._changed or not about.isdisjoint(self._changed)):
-            self._loop.call_soon_threadsafe(partial(self._tell, about))
+    def _committed(self, about: set[str], operations: list[Callable[..., Any]]) -> None:
+        """Hear, from whichever thread the writer works in, what has changed."""
+        moved = not OF_RUNS.isdisjoint(operations) and not about.isdisjoint(self._changed)
+        if (moved or self._heard) and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._tell, about if moved else ())
 
-    def _tell(self, about: set[str]) -> None:
-        for run in (*about, ""):
+    def _tell(self, about: Iterable[str]) -> None:
+        """Wake those who wait for a change of these runs, and those who wait for any event."""
+        for run in about:
             if (event := self._changed.pop(run, None)) is not None:
+                event.set()
+        if self._heard:
+            heard, self._heard = self._heard, []
+            for event in heard:
                 event.set()

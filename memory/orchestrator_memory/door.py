@@ -16,7 +16,11 @@ from pathlib import Path
 
 from orchestrator_memory.lock import FileLock
 
-__all__ = ["Door", "NewerSchema", "now"]
+__all__ = ["Busy", "Door", "NewerSchema", "now"]
+
+
+class Busy(RuntimeError):
+    """Somebody else is writing, and the caller did not want to wait."""
 
 
 class NewerSchema(RuntimeError):
@@ -44,7 +48,7 @@ class Door:
         self.path = path
         self._synchronous = synchronous
         self._mutex = threading.RLock()
-        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._lock = FileLock(path.with_name(path.name + ".lock"), often=True)
         self._readers = threading.local()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._locked():
@@ -89,9 +93,14 @@ class Door:
                 self._writer.execute("COMMIT")
 
     @contextmanager
-    def write(self) -> Generator[sqlite3.Connection]:
-        """Hold the one write transaction; it is committed at the end, rolled back on any error."""
-        with self._locked():
+    def write(self, *, wait: bool = True) -> Generator[sqlite3.Connection]:
+        """Hold the one write transaction; it is committed at the end, rolled back on any error.
+
+        Raises:
+            Busy: somebody else is writing, and the caller did not want to ``wait``.
+
+        """
+        with self._locked(wait=wait):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -113,6 +122,7 @@ class Door:
         """Close the writer; readers close with their threads."""
         with self._mutex:
             self._writer.close()
+            self._lock.close()
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
         if connection is not None:
             connection.close()
@@ -138,10 +148,15 @@ class Door:
         target.chmod(0o600)
 
     @contextmanager
-    def _locked(self) -> Generator[None]:
-        with self._mutex:
-            self._lock.acquire()
+    def _locked(self, *, wait: bool = True) -> Generator[None]:
+        if not self._mutex.acquire(blocking=wait):
+            raise Busy(str(self.path))
+        try:
+            if not self._lock.acquire(wait=wait):
+                raise Busy(str(self.path))
             try:
                 yield
             finally:
                 self._lock.release()
+        finally:
+            self._mutex.release()

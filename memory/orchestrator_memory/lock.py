@@ -19,10 +19,15 @@ class FileLock:
     The file may hold a short text about the holder; the text of a dead one stays, and so does the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Take the file's path; it is made, for its owner only, when the lock is first taken."""
+    def __init__(self, path: Path, *, often: bool = False) -> None:
+        """Take the file's path; it is made, for its owner only, when the lock is first taken.
+
+        A lock that is taken ``often`` keeps its file open in between.
+        """
         self.path = path
         self._handle: int | None = None
+        self._often = often
+        self._spare: int | None = None
 
     @property
     def held(self) -> bool:
@@ -31,7 +36,9 @@ class FileLock:
 
     def acquire(self, *, wait: bool = True) -> bool:
         """Take the lock; without ``wait``, return False at once when somebody else has it."""
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        handle, self._spare = self._spare, None
+        if handle is None:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if os.name == "posix":
                 fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +56,18 @@ class FileLock:
         """Let the lock go; without holding it, this does nothing."""
         if self._handle is not None:
             handle, self._handle = self._handle, None
-            os.close(handle)
+            if self._often and os.name == "posix":
+                fcntl.flock(handle, fcntl.LOCK_UN)
+                self._spare = handle
+            else:
+                os.close(handle)
+
+    def close(self) -> None:
+        """Let the lock go, and its file."""
+        self.release()
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
 
     def taken(self) -> bool:
         """Whether anybody holds it, without standing in the way of one who waits for it for longer than the look."""

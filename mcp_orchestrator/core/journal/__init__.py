@@ -127,8 +127,17 @@ class Journal:
         return [StepRow(**of_row(row)) for row in rows]
 
     def attempts(self, run: str) -> list[AttemptRow]:
-        """Return the attempts of a run's steps in the order in which they were asked for."""
-        rows = self._all("SELECT * FROM attempt WHERE run=? ORDER BY asked, step, number", run)
+        """Return the attempts of a run's steps in the order in which they were asked for.
+
+        Of one that was over within milliseconds, only what the step's row tells is known.
+        """
+        rows = self._all(
+            "SELECT step, number, status, executor, worker, error, cpu_seconds, memory_mb, asked, started, ended "
+            "FROM attempt WHERE run=?1 UNION ALL SELECT name, attempt, status, '', '{}', reason, 0, 0, started, "
+            "started, ended FROM step WHERE run=?1 AND inputs<>'' AND NOT EXISTS "
+            "(SELECT 1 FROM attempt WHERE run=?1 AND step=name AND number=step.attempt) ORDER BY asked, step, number",
+            run,
+        )
         return [AttemptRow(**of_row(row)) for row in rows]
 
     def approvals(self, run: str | None = None) -> list[Approval]:

@@ -37,7 +37,17 @@ SCHEMA = (
     ALTER TABLE run ADD COLUMN finished INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX run_status ON run(status);
     CREATE INDEX run_parent ON run(parent) WHERE parent IS NOT NULL;
-    ALTER TABLE step ADD COLUMN params TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE step_of_run(
+      run TEXT NOT NULL REFERENCES run(id), name TEXT NOT NULL, position INTEGER NOT NULL,
+      component TEXT NOT NULL, capability TEXT NOT NULL, inputs TEXT NOT NULL, status TEXT NOT NULL,
+      reason TEXT NOT NULL DEFAULT '', result TEXT, attempt INTEGER NOT NULL DEFAULT 1,
+      started INTEGER NOT NULL, ended INTEGER, params TEXT NOT NULL DEFAULT '{}', PRIMARY KEY(run, name)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO step_of_run(run, name, position, component, capability, inputs, status, reason, result, attempt,
+      started, ended) SELECT run, name, position, component, capability, inputs, status, reason, result, attempt,
+      started, ended FROM step;
+    DROP TABLE step;
+    ALTER TABLE step_of_run RENAME TO step;
     CREATE TABLE attempt(
       run TEXT NOT NULL REFERENCES run(id), step TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL,
       executor TEXT NOT NULL DEFAULT '', worker TEXT NOT NULL DEFAULT '{}', error TEXT NOT NULL DEFAULT '',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_orchestrator.core.journal.events import emit
@@ -15,9 +15,13 @@ from orchestrator_memory.door import now
 __all__ = ["Began", "Ended", "Noted", "begin", "explain", "finish", "note", "placed", "retry"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Began:
-    """An attempt that starts: ``number`` counts from 1, ``inputs`` is the digest of ``params`` (JSON)."""
+    """An attempt that starts: ``number`` counts from 1, ``inputs`` is the digest of ``params`` (JSON).
+
+    Its beginning is written with its end when that is given first (``over``), within milliseconds: one row of the step
+    tells all of such an attempt.
+    """
 
     name: str
     number: int
@@ -27,14 +31,29 @@ class Began:
     inputs: str
     params: str
     asked: int
+    worker: WorkerRef | None = None
+    started: int | None = None
+    over: bool = False
+    written: bool = False
+
+    def placed(self, worker: WorkerRef) -> None:
+        """Note which worker has the attempt from now on."""
+        self.worker, self.started = worker, now()
+
+    @property
+    def place(self) -> tuple[str, str, int | None]:
+        """The executor, its worker as JSON, and since when it has the attempt."""
+        one = self.worker
+        if one is None:
+            return "", "{}", self.started
+        kept = {"place": one.place, "pid": one.pid, "started": one.started, "host": one.host} if one.pid else {}
+        return one.executor, json.dumps(kept) if kept else "{}", self.started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """An attempt that has ended, with its ``result`` as JSON."""
+    """How an attempt ended, with its ``result`` as JSON."""
 
-    name: str
-    number: int
     status: str
     reason: str = ""
     result: str | None = None
@@ -58,6 +77,9 @@ class Noted:
 
 def begin(db: sqlite3.Connection, run: str, began: Began) -> None:
     """Write down that an attempt of a step starts."""
+    began.written = not began.over
+    if began.over:
+        return
     one = began
     db.execute(
         "INSERT INTO step(run, name, attempt, position, component, capability, inputs, params, status, started) "
@@ -68,36 +90,53 @@ def begin(db: sqlite3.Connection, run: str, began: Began) -> None:
         (run, one.name, one.number, one.position, one.component, one.capability, one.inputs, one.params, one.asked),
     )
     db.execute(
-        "INSERT INTO attempt(run, step, number, status, asked) VALUES(?,?,?,'running',?) ON CONFLICT DO NOTHING",
-        (run, one.name, one.number, one.asked),
+        "INSERT INTO attempt(run, step, number, status, asked, executor, worker, started) "
+        "VALUES(?,?,?,'running',?,?,?,?) ON CONFLICT DO NOTHING",
+        (run, one.name, one.number, one.asked, *one.place),
     )
     emit(db, run, one.name, "step_started", {"attempt": one.number} if one.number > 1 else {})
 
 
-def placed(db: sqlite3.Connection, run: str, began: Began, worker: WorkerRef, at: int) -> None:
+def placed(db: sqlite3.Connection, run: str, began: Began) -> None:
     """Write down which worker has an attempt, and since when."""
-    db.execute(
-        "UPDATE attempt SET executor=?, worker=?, started=? WHERE run=? AND step=? AND number=?",
-        (worker.executor, json.dumps(asdict(worker)), at, run, began.name, began.number),
-    )
+    if not began.over:
+        db.execute(
+            "UPDATE attempt SET executor=?, worker=?, started=? WHERE run=? AND step=? AND number=?",
+            (*began.place, run, began.name, began.number),
+        )
 
 
-def finish(db: sqlite3.Connection, run: str, fence: int, ended: Ended) -> None:
+def finish(db: sqlite3.Connection, run: str, fence: int, began: Began, ended: Ended) -> None:
     """Write down how a step and its last attempt ended; a finished step keeps its answer for good.
 
     Raises:
         NotReady: the attempt is not the one that the journal waits for; nothing was changed.
 
     """
-    at, name, number = now(), ended.name, ended.number
-    changed = db.execute(
-        "UPDATE step SET status=?, reason=?, result=?, ended=? WHERE run=? AND name=? AND status='running' "
-        "AND attempt=? AND (SELECT fence FROM run WHERE id=?)=?",
-        (ended.status, ended.reason, ended.result, at, run, name, number, run, fence),
-    )
+    at, name, number = now(), began.name, began.number
+    if began.written:
+        changed = db.execute(
+            "UPDATE step SET status=?, reason=?, result=?, ended=? WHERE run=? AND name=? AND status='running' "
+            "AND attempt=? AND (SELECT fence FROM run WHERE id=?)=?",
+            (ended.status, ended.reason, ended.result, at, run, name, number, run, fence),
+        )
+    else:
+        changed = db.execute(
+            "INSERT INTO step(run, name, attempt, position, component, capability, inputs, params, started, status, "
+            "reason, result, ended) SELECT ?,?,?,?,?,?,?,?,?,?,?,?,? WHERE (SELECT fence FROM run WHERE id=?)=? "
+            "ON CONFLICT(run, name) DO UPDATE SET attempt=excluded.attempt, component=excluded.component, "
+            "capability=excluded.capability, inputs=excluded.inputs, params=excluded.params, started=excluded.started, "
+            "status=excluded.status, reason=excluded.reason, result=excluded.result, ended=excluded.ended "
+            "WHERE status<>'done' OR inputs<>excluded.inputs",
+            (
+                *(run, name, number, began.position, began.component, began.capability, began.inputs, began.params),
+                *(began.asked, ended.status, ended.reason, ended.result, at, run, fence),
+            ),
+        )
     if changed.rowcount != 1:
         raise NotReady(f"Attempt {number} of step {name} of run {run} is not expected any more; its end was not noted.")
-    _close(db, run, ended, at)
+    if began.written or number > 1:
+        _close(db, run, began, ended, at)
     emit(db, run, name, f"step_{ended.status}", {"reason": ended.reason} if ended.reason else {})
 
 
@@ -139,10 +178,15 @@ def explain(db: sqlite3.Connection, run: str, name: str, reason: str) -> None:
     db.execute("UPDATE step SET reason=? WHERE run=? AND name=?", (reason, run, name))
 
 
-def _close(db: sqlite3.Connection, run: str, ended: Ended, at: int) -> None:
+def _close(db: sqlite3.Connection, run: str, began: Began, ended: Ended, at: int) -> None:
     use = ended.usage
     db.execute(
-        "UPDATE attempt SET status=?, error=?, cpu_seconds=?, memory_mb=?, ended=?, started=coalesce(started, asked) "
-        "WHERE run=? AND step=? AND number=?",
-        (ended.status, ended.reason, use.cpu_seconds, use.memory_mb, at, run, ended.name, ended.number),
+        "INSERT INTO attempt(run, step, number, asked, executor, worker, started, status, error, cpu_seconds, memory_mb, "
+        "ended) VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET executor=excluded.executor, "
+        "worker=excluded.worker, started=excluded.started, status=excluded.status, error=excluded.error, "
+        "cpu_seconds=excluded.cpu_seconds, memory_mb=excluded.memory_mb, ended=excluded.ended",
+        (
+            *(run, began.name, began.number, began.asked, *began.place),
+            *(ended.status, ended.reason, use.cpu_seconds, use.memory_mb, at),
+        ),
     )
