@@ -19,12 +19,15 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp_orchestrator import version
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.core.artifacts import ArtifactStore
+from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.engine import Engine, Watcher
-from mcp_orchestrator.core.executors import Executor, InProcess, Task, Workers
+from mcp_orchestrator.core.executors import InProcess, Workers
 from mcp_orchestrator.core.invoke import plain
 from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.registry import Registry
+from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.rows import RunRow, Status
+from mcp_orchestrator.core.tasks import Capacity, Executor, Need, Task
 from mcp_orchestrator.errors import StateUnavailable, StepFailed
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Version, Versions
@@ -73,11 +76,13 @@ class Orchestrator:
         self.artifacts = ArtifactStore(self.settings.home / "artifacts")
         workers = Workers(self.settings, preload=preload)
         self.executor: Executor = InProcess(self.settings, self.registry) if in_process else workers
+        self.dispatcher = Dispatcher(self.executor, Resources(Capacity(cpus=self.settings.workers)))
         self.engine = Engine(
             self.journal,
-            self.executor,
+            self.dispatcher,
             WORKFLOWS(self.settings),
             most=self.settings.max_concurrent_workflows,
+            version_of=lambda name: self.registry.get(name).about.version,
         )
         self._portal: BlockingPortal | None = None
         self._stack = ExitStack()
@@ -147,15 +152,15 @@ class Orchestrator:
             component=chosen.name,
             capability=capability,
             params=plain(dict(params)),
-            cpus=cpus,
             seed=seed if isinstance(seed, int) else 0,
         )
-        return await self.executor.execute(task, watch, timeout=self.settings.component_timeout)
+        timeout = self.settings.component_timeout
+        return (await self.dispatcher.perform(task, watch, need=Need(cpus=cpus), timeout=timeout)).answer()
 
     async def initialize(self) -> dict[str, Any]:
         """Make the state home ready and start what takes time to start; calling it again changes nothing."""
         created, self.fresh = self.fresh, False
-        await self.executor.warm()
+        await self.executor.start()
         return {"initialized": True, "created": created, **await to_thread.run_sync(self.status)}
 
     def status(self) -> dict[str, Any]:

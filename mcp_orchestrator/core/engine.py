@@ -170,7 +170,7 @@ class Engine:
         return row
 
     async def events(self, run: str | None = None, after: int = 0) -> AsyncGenerator[Event]:
-        """Yield the events of a run, or of all, after sequence number ``after``, for ever, as fast as they are asked for.
+        """Yield the events of a run, or of all, after sequence number ``after``, for ever, as fast as they are taken.
 
         Nothing is lost: a subscriber that went away goes on with the last number that it saw.
         """

@@ -181,8 +181,8 @@ def explain(db: sqlite3.Connection, run: str, name: str, reason: str) -> None:
 def _close(db: sqlite3.Connection, run: str, began: Began, ended: Ended, at: int) -> None:
     use = ended.usage
     db.execute(
-        "INSERT INTO attempt(run, step, number, asked, executor, worker, started, status, error, cpu_seconds, memory_mb, "
-        "ended) VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET executor=excluded.executor, "
+        "INSERT INTO attempt(run, step, number, asked, executor, worker, started, status, error, cpu_seconds, "
+        "memory_mb, ended) VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET executor=excluded.executor, "
         "worker=excluded.worker, started=excluded.started, status=excluded.status, error=excluded.error, "
         "cpu_seconds=excluded.cpu_seconds, memory_mb=excluded.memory_mb, ended=excluded.ended",
         (
