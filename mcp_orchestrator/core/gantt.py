@@ -96,7 +96,7 @@ def _bar(lane: Lane, seconds: float, chart: int) -> str:
     cells = [" "] * chart
 
     def place(moment: float) -> int:
-        return min(int(moment / seconds * chart), chart - 1) if seconds else 0
+        return min(int(moment / seconds * chart + 1e-9), chart - 1) if seconds else 0
 
     for span in sorted(lane.spans, key=lambda one: one.kind not in BARS):
         first = place(span.begin)
