@@ -55,7 +55,7 @@ def test_a_worker_is_really_started_and_nothing_is_left_of_it(home: Path) -> Non
 def test_a_worker_that_cannot_start_is_a_problem_with_its_last_words(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp_orchestrator.core.executors.sys.executable", "/bin/false")
+    monkeypatch.setattr("mcp_orchestrator.core.processes.sys.executable", "/bin/false")
     found = doctor(Exit.UNEXPECTED)
     assert found["worker"]["state"] == "problem"
 

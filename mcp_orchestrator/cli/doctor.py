@@ -117,13 +117,16 @@ def worker(settings: Settings) -> Finding:
 
     from mcp_orchestrator.core.executors import Task, Workers
     from mcp_orchestrator.core.health import KNOWN_ANSWER, Health
-    from mcp_orchestrator.errors import OrchestratorError
+    from mcp_orchestrator.errors import OrchestratorError, OutOfTime
 
     async def attempt(home: Path) -> Health:
         workers = Workers(settings.model_copy(update={"home": home}), preload=False)
         try:
             task = Task(component=LIGHT, capability=KNOWN_ANSWER, params={})
-            return Health.model_validate(await workers.execute(task, lambda _fraction, _message: None, timeout=120))
+            with anyio.move_on_after(120):
+                ref = await workers.submit(task, lambda _fraction, _message: None)
+                return Health.model_validate((await workers.wait(ref)).answer())
+            raise OutOfTime("It did not answer within 120 seconds.")
         finally:
             await workers.close()
 

@@ -21,7 +21,19 @@ from pathlib import Path
 
 from mcp_orchestrator.errors import WorkerLost
 
-__all__ = ["MARK", "WIDTH", "adopt_orphans", "birth", "descendants", "die_with", "end", "mark", "sweep", "works"]
+__all__ = [
+    "MARK",
+    "WIDTH",
+    "adopt_orphans",
+    "birth",
+    "descendants",
+    "die_with",
+    "end",
+    "identity",
+    "mark",
+    "sweep",
+    "works",
+]
 
 MARK = "MCP_ORCHESTRATOR_STEP"
 WIDTH = 160
@@ -32,13 +44,18 @@ STATE, GROUP, STARTED = 0, 2, 19  # fields of /proc/PID/stat behind the name; se
 LONGEST = 30.0
 
 
-def mark(home: Path, serial: str = "", label: str = "") -> str:
-    """Return the mark of a task of this process: state home, owner, ``serial``, and a ``label`` for people.
+def identity(home: Path) -> str:
+    """Return what tells an existing state home from any other on this machine, by whatever path it is reached."""
+    found = home.stat()
+    return f"{found.st_dev:x}-{found.st_ino:x}"
+
+
+def mark(place: str, serial: str = "", label: str = "") -> str:
+    """Return the mark of a task of this process: `identity` of the state home, owner, ``serial``, ``label`` for people.
 
     All marks are `WIDTH` characters long, so that one can be written over another.
     """
-    found = home.stat()
-    text = f"{found.st_dev:x}-{found.st_ino:x}:{_owner(os.getpid())}:{serial}:{label}"
+    text = f"{place}:{_owner(os.getpid())}:{serial}:{label}"
     return text.encode("ascii", "replace").decode()[:WIDTH].ljust(WIDTH)
 
 
@@ -107,7 +124,7 @@ def sweep(home: Path) -> int:
     """End every process that works for this state home and whose owner is dead; return how many these were."""
     until = time.monotonic() + LONGEST
     ended: set[int] = set()
-    place = mark(home).partition(":")[0]
+    place = identity(home)
     while left := [pid for pid, sign in _marked(f"{place}:") if _orphaned(sign) and works(pid)]:
         _kill([*left, *(one for pid in left for one in descendants(pid))], ended, until)
     return len(ended)

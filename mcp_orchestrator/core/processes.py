@@ -1,124 +1,225 @@
-"""Worker processes from the outside: talking to one, and ending one with all that descends from it."""
+"""Worker processes from the outside: the one that forks them, and talking to one.
+
+Everything here happens in the event loop that made it: the loop calls when a process has something to say, so that
+nobody needs to wait for it to be heard.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import os
-import select
-import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
-import psutil
 from anyio import to_thread
 
+from mcp_orchestrator.core.environment import QUIET
+from mcp_orchestrator.core.kill import MARK, birth, identity, mark
 from mcp_orchestrator.errors import WorkerLost
+from mcp_orchestrator.settings import Settings
 
-__all__ = ["WorkerProcess", "Zygote", "can_fork", "end", "lives"]
+__all__ = ["WorkerProcess", "Zygote", "can_fork", "launch"]
+
+PIECE = 1 << 16
+Heard = Callable[["WorkerProcess", dict[str, Any] | None], None]
 
 
-@dataclass(eq=False)
 class WorkerProcess:
-    """A worker process, its connection and the run whose data it has at hand.
+    """A worker process and its connection.
 
-    ``ready`` says that it was born with all libraries loaded; one that was not is not worth keeping.
+    ``ready`` says that it was born with all libraries loaded; one that was not is not worth keeping. ``run`` is the
+    run whose data it has at hand, ``base`` the megabytes that it held when its task began.
     """
 
-    pid: int
-    connection: socket.socket
-    run: str = ""
-    ready: bool = True
-    _rest: bytes = field(default=b"", repr=False)
+    def __init__(self, pid: int, connection: socket.socket, heard: Heard, *, ready: bool = True) -> None:
+        """Call ``heard`` with each message, and with None once when the process has ended."""
+        self.pid, self.born, self.ready = pid, birth(pid), ready
+        self.run, self.base = "", 0.0
+        self.ended = False
+        self._heard, self._parts = heard, list[bytes]()
+        self._connection = connection
+        connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(connection, self._read)
+        self._handle = _handle(pid)
+        if self._handle is not None:  # a child that it left holds the connection open, so that no end of it comes
+            self._loop.add_reader(self._handle, self._over)
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still waits for tasks, as the system knows at this moment."""
+        if not self.ended:
+            try:
+                if self._connection.recv(1, socket.MSG_PEEK) == b"":
+                    self.close()
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.close()
+        return not self.ended
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send a message whole."""
+        """Send a message whole; to a process that has ended, nothing is sent."""
         data = memoryview(json.dumps(message).encode() + b"\n")
-        while data:
+        while data and not self.ended:
             try:
-                data = data[self.connection.send(data) :]
+                data = data[self._connection.send(data) :]
             except BlockingIOError:
-                await anyio.wait_writable(self.connection)
+                await anyio.wait_writable(self._connection)
+            except OSError:
+                self._over()
 
-    async def receive(self) -> dict[str, Any] | None:
-        """Return the next message, or None when the worker is gone."""
-        parts = [self._rest]
-        while b"\n" not in parts[-1]:
-            await anyio.wait_readable(self.connection)
+    def close(self) -> None:
+        """Hear no more of it; an idle worker whose connection closes ends by itself."""
+        if not self.ended:
+            self.ended = True
+            self._loop.remove_reader(self._connection)
+            self._connection.close()
+            if self._handle is not None:
+                self._loop.remove_reader(self._handle)
+                os.close(self._handle)
+
+    def _read(self) -> None:
+        try:
+            data = self._connection.recv(PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._over()
+            return
+        self._parts.append(data)
+        if b"\n" in data:
+            *lines, rest = b"".join(self._parts).split(b"\n")
+            self._parts = [rest] if rest else []
+            for line in lines:
+                self._heard(self, json.loads(line))
+
+    def _over(self) -> None:
+        """Hear what it said last, and then that it has ended."""
+        while not self.ended:
             try:
-                part = self.connection.recv(1 << 20)
-            except BlockingIOError:
-                continue
-            except ConnectionError:
-                part = b""
-            if not part:
-                return None
-            parts.append(part)
-        line, _, self._rest = b"".join(parts).partition(b"\n")
-        return json.loads(line)
+                data = self._connection.recv(PIECE)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            self._parts.append(data)
+        if not self.ended:
+            *lines, _ = b"".join(self._parts).split(b"\n")
+            self.close()
+            for line in lines:
+                self._heard(self, json.loads(line))
+            self._heard(self, None)
 
 
 class Zygote:
     """The process that forks workers, seen from here; see `mcp_orchestrator.core.zygote`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
-        """Take the started process and our side of its control socket."""
-        self._process, self._control = process, control
-        self._answers = control.makefile("rb")
-        self._ready = False
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, ready: Callable[[], None]) -> None:
+        """Take the started process and our side of its control socket; call ``ready`` when it has loaded everything."""
+        self._process, self._control, self._when_ready = process, control, ready
+        control.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(control, self._read)
+        self._asked: deque[asyncio.Future[tuple[int, bool] | None]] = deque()
+        self._rest = b""
+        self.ready = self.ended = False
 
     @property
-    def ended(self) -> bool:
-        """Whether the process is gone."""
-        return self._process.poll() is not None
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
 
-    @property
-    def ready(self) -> bool:
-        """Whether it has loaded all libraries, so that what it forks from now on needs to import none."""
-        if not self._ready and select.select([self._control], [], [], 0)[0]:
-            self._take(self._answers.readline())
-        return self._ready
-
-    async def fork(self) -> WorkerProcess:
-        """Return a new worker.
+    async def fork(self, heard: Heard) -> WorkerProcess:
+        """Return a new worker, which tells what it has to say to ``heard``.
 
         Raises:
             WorkerLost: the zygote ended.
 
         """
         ours, theirs = socket.socketpair()
-        told: dict[str, Any] = {}
-        with theirs:
-            try:
+        answer: asyncio.Future[tuple[int, bool] | None] = self._loop.create_future()
+        try:
+            with theirs:
                 socket.send_fds(self._control, [b"f"], [theirs.fileno()])
-                while "pid" not in told:
-                    told = self._take(await to_thread.run_sync(self._answers.readline))
-            except (OSError, ValueError) as error:
-                ours.close()
-                await self.close()
-                code = self._process.returncode
-                message = (
-                    f"The process that starts workers ended (exit code {code}); it is started again on the next try."
-                )
-                raise WorkerLost(message) from error
-        ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        return WorkerProcess(told["pid"], ours, ready=told["ready"])
+            self._asked.append(answer)
+            told = await answer
+        except OSError:
+            self._close()
+            told = None
+        except BaseException:
+            ours.close()  # the worker ends when it is born
+            raise
+        if told is None:
+            ours.close()
+            code = await to_thread.run_sync(self._process.wait)
+            text = f"The process that starts workers ended (exit code {code}); it is started again on the next try."
+            raise WorkerLost(text)
+        return WorkerProcess(told[0], ours, heard, ready=told[1])
 
     async def close(self) -> None:
         """End it, and with it all its workers."""
-        self._answers.close()
-        self._control.close()
+        self._close()
         await to_thread.run_sync(self._process.wait)
 
-    def _take(self, line: bytes) -> dict[str, Any]:
-        """Read an answer; an empty one means that the process is gone, and is no JSON."""
-        told: dict[str, Any] = json.loads(line)
-        self._ready = told["ready"]
-        return told
+    def _read(self) -> None:
+        data = b""
+        with suppress(OSError):
+            data = self._control.recv(PIECE)
+        if not data:
+            self._close()
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            told: dict[str, Any] = json.loads(line)
+            if "pid" in told:
+                answer = self._asked.popleft()
+                if not answer.done():
+                    answer.set_result((told["pid"], told["ready"]))
+            if told["ready"] and not self.ready:
+                self.ready = True
+                self._when_ready()
+
+    def _close(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self._loop.remove_reader(self._control)
+            self._control.close()
+            for answer in self._asked:
+                if not answer.done():
+                    answer.set_result(None)
+            self._asked.clear()
+
+
+def launch(module: str, theirs: socket.socket, settings: Settings, preload: str) -> subprocess.Popen[bytes]:
+    """Start a module of ours that serves on a socket, in a session of its own, with the mark of this process.
+
+    What it says goes to ``logs/workers.log`` of the state home.
+    """
+    folder = settings.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = os.pathsep.join(one for one in sys.path if one)
+    name = f"mcp_orchestrator.core.{module}"
+    with (folder / "workers.log").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", name, str(theirs.fileno()), settings.model_dump_json(), preload],
+            env={**os.environ, **QUIET, "PYTHONPATH": path, MARK: mark(identity(settings.home))},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,
+            cwd=settings.project if settings.project.is_dir() else None,
+        )
 
 
 def can_fork() -> bool:
@@ -126,35 +227,9 @@ def can_fork() -> bool:
     return sys.platform == "linux"
 
 
-def lives(worker: WorkerProcess) -> bool:
-    """Whether an idle worker still waits for tasks."""
-    try:
-        return worker.connection.recv(1, socket.MSG_PEEK) != b""
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-
-
-async def end(worker: WorkerProcess) -> None:
-    """Kill the worker's whole process group and what descends from it, and return when all of it is gone."""
-    family: list[psutil.Process] = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        leader = psutil.Process(worker.pid)
-        family = [leader, *leader.children(recursive=True)]
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, signal.SIGKILL)
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    worker.connection.close()
-    with anyio.move_on_after(5):
-        while any(_works(one) for one in family):  # noqa: ASYNC110 - the kernel tells only the parent
-            await anyio.sleep(0.005)
-
-
-def _works(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _handle(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when the process ends, where the system has such."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            return os.pidfd_open(pid)
+    return None

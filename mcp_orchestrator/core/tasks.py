@@ -86,8 +86,8 @@ class Usage:
 class WorkerRef:
     """Where an attempt runs: enough to find it again, to end it, and to know that it is still the same one.
 
-    ``place`` is the executor's own name for the worker (a process id, an address, an actor), ``started`` the start
-    time of its process in seconds since the epoch, so that a reused process id is not mistaken for it.
+    ``place`` is the executor's own name for the attempt (a number, an address, an actor), ``started`` when its process
+    began, in a unit of the executor's that no change of the clock moves: a reused process id is not mistaken for it.
     """
 
     executor: str

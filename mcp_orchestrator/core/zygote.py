@@ -2,43 +2,30 @@
 
 It never runs what it imports: forking is safe only before a library has started threads of its own. Over its control
 socket it takes one byte with a socket attached (the new worker's) and answers with the worker's process id. When its
-parent dies the socket closes and every worker is ended, group and all.
+parent dies the socket closes and every worker is ended, with all that descends from it; when it dies itself, the
+system ends its workers.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import importlib
 import json
-import logging
 import os
 import select
 import signal
 import socket
 import sys
+import traceback
+from contextlib import suppress
 
-from mcp_orchestrator.core import worker
 from mcp_orchestrator.core.environment import prepare
+from mcp_orchestrator.core.kill import adopt_orphans, die_with, end
+from mcp_orchestrator.core.worker import FIRST, Worker, load
 from mcp_orchestrator.settings import Settings
 
 __all__ = ["main"]
 
-FIRST = (
-    "numpy",
-    "pandas",
-    "pyarrow.parquet",
-    "sklearn.pipeline",
-    "sklearn.compose",
-    "sklearn.ensemble",
-    "sklearn.linear_model",
-    "sklearn.model_selection",
-    "sklearn.calibration",
-    "sklearn.feature_extraction.text",
-    "sklearn.inspection",
-    "sklearn.svm",
-)
 LATER = (
     "skops.io",
     "optuna",
@@ -48,13 +35,12 @@ LATER = (
     "mlflow.tracking",
     "mlflow.models",
 )
-PR_SET_PDEATHSIG = 1
-log = logging.getLogger(__name__)
 
 
 def main(control_fd: int, settings: str, *, preload: bool) -> None:
     """Serve forks on ``control_fd`` until the other side closes it."""
     prepare()
+    adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=control_fd)
     living: set[int] = set()
@@ -72,7 +58,7 @@ def main(control_fd: int, settings: str, *, preload: bool) -> None:
                 os.close(sockets[0])
                 control.sendall(json.dumps({"pid": pid, "ready": not pending}).encode() + b"\n")
             elif pending:
-                _load(pending.pop(0))
+                load(pending.pop(0))
                 if not pending:
                     gc.collect()
                     gc.freeze()  # children share these pages instead of copying them
@@ -80,48 +66,38 @@ def main(control_fd: int, settings: str, *, preload: bool) -> None:
                     control.sendall(b'{"ready": true}\n')
     finally:
         for pid in living:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-
-
-def _load(name: str) -> None:
-    """Import a library ahead of need; one that fails is met again, and reported, where it is needed."""
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        log.exception("cannot preload %s", name)
+            end(pid)
 
 
 def _fork(control: socket.socket, task_fd: int, settings: str) -> int:
     parent = os.getpid()
     pid = os.fork()
     if pid:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.setpgid(pid, pid)
+        _lead(pid)
         return pid
     code = 1
     try:
-        with contextlib.suppress(PermissionError):
-            os.setpgid(0, 0)
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
+        _lead(0)
+        die_with(parent)
         control.close()
-        worker.serve(socket.socket(fileno=task_fd), settings)
+        Worker(socket.socket(fileno=task_fd), settings).serve()
         code = 0
+    except BaseException:  # noqa: BLE001 - a defect of ours; the copy of the zygote must end here, never run on
+        traceback.print_exc()
     finally:
         os._exit(code)
 
 
 def _prepare_tracking(control: socket.socket, settings: str) -> int:
     """Make MLflow's database, which takes seconds, in a child, before anybody needs it."""
+    parent = os.getpid()
     pid = os.fork()
     if pid:
-        os.setpgid(pid, pid)
+        _lead(pid)
         return pid
     code = 1
     try:
+        die_with(parent)
         control.close()
         os.nice(5)
         store = importlib.import_module("mcp_orchestrator.tracking.store")
@@ -131,9 +107,15 @@ def _prepare_tracking(control: socket.socket, settings: str) -> int:
         os._exit(code)
 
 
+def _lead(pid: int) -> None:
+    """Let a process (0: this one) lead a group of its own; both sides do it, since either may come first."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.setpgid(pid, pid)
+
+
 def _reaped() -> list[int]:
     done: list[int] = []
-    with contextlib.suppress(ChildProcessError):
+    with suppress(ChildProcessError):
         while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
             done.append(pid)
     return done
