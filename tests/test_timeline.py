@@ -227,7 +227,7 @@ def test_every_kind_of_span_and_mark_is_drawn(shown: Timeline) -> None:
     kinds = ["queued", "waiting", "pause", "approval", "done", "running", "failed", "lost", "timed_out", "cancelled"]
     signs = ["retry", "asked", "approved", "refused", "skipped", "held", "copied", "point", "of tomorrow"]
     spans = [Span(kind=kind, begin=place, end=place + 1) for place, kind in enumerate([*kinds, "of tomorrow"])]
-    marks = [{"kind": kind, "at": place} for place, kind in enumerate(signs)]
+    marks = [{"kind": kind, "at": place + 0.5} for place, kind in enumerate(signs)]
     every = Lane.model_validate({"name": "all", "status": "done", "spans": spans, "marks": marks})
     whole = shown.model_copy(update={"lanes": [every]})
     assert drawn(whole) != drawn(shown.model_copy(update={"lanes": [every.model_copy(update={"marks": []})]}))
