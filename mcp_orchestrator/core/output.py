@@ -101,9 +101,9 @@ class Recorder(logging.Handler):
         """Begin a new log when this one is full, or when another worker has begun one."""
         if not self._limit or self._handle < 0 or os.fstat(self._handle).st_size < self._limit:
             return
-        if os.name == "posix":
-            fcntl.flock(self._handle, fcntl.LOCK_EX)  # freed when the handle is closed
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):  # removed; or turned over by another worker
+            if os.name == "posix":
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed when the handle is closed
             if self._path.stat().st_ino == os.fstat(self._handle).st_ino:
                 self._path.replace(self._path.with_name(self._path.name + OLDER))
         self._open()
