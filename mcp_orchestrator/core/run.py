@@ -82,7 +82,8 @@ class Run:
     def __post_init__(self) -> None:
         """Continue where the journal ends."""
         self.id, self.wish = self.row.id, self.row.wish
-        self._known = {step.name: step for step in self.journal.steps(self.id)} if self.row.fence > 1 else {}
+        begun = self.row.fence > 1 or self.row.forked_from is not None
+        self._known = {step.name: step for step in self.journal.steps(self.id)} if begun else {}
         self._next = len(self._known)
         self._attempts = Attempts(self.journal, self.dispatcher, self.row, self)
 

@@ -140,11 +140,11 @@ def finish(db: sqlite3.Connection, run: str, fence: int, began: Began, ended: En
     emit(db, run, name, f"step_{ended.status}", {"reason": ended.reason} if ended.reason else {})
 
 
-def retry(db: sqlite3.Connection, run: str, ended: Ended) -> None:
+def retry(db: sqlite3.Connection, run: str, began: Began, ended: Ended) -> None:
     """Write down that an attempt failed and that another one follows."""
-    _close(db, run, ended, now())
-    db.execute("UPDATE step SET status='retry_wait', reason=? WHERE run=? AND name=?", (ended.reason, run, ended.name))
-    emit(db, run, ended.name, "step_retry", {"attempt": ended.number, "reason": ended.reason})
+    _close(db, run, began, ended, now())
+    db.execute("UPDATE step SET status='retry_wait', reason=? WHERE run=? AND name=?", (ended.reason, run, began.name))
+    emit(db, run, began.name, "step_retry", {"attempt": began.number, "reason": ended.reason})
 
 
 def note(db: sqlite3.Connection, run: str, noted: Noted) -> None:
