@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.rows import Approval, AttemptRow, RunRow, StepRow
-from mcp_orchestrator.core.timeline import timeline
+from mcp_orchestrator.core.timeline import alone, timeline
 from mcp_orchestrator.values import Timeline
 from orchestrator_memory.door import now
 
@@ -92,13 +92,17 @@ def history(journal: Journal, row: RunRow) -> History:
     tried: dict[str, list[Attempt]] = {}
     for one in journal.attempts(row.id):
         tried.setdefault(one.step, []).append(_attempt(one))
+    steps = journal.steps(row.id)
+    for one in steps:
+        if one.name not in tried and alone(one, row.created):
+            tried[one.name] = [_quick(one)]
     return History(
         about={name: value for name in INHERITED if (value := getattr(row, name))},
         children=[one.id for one in reversed(journal.runs(parent=row.id, most=1000))],
         forks=_forks(journal, row.id),
         approvals=journal.approvals(row.id),
         used=_used([one for several in tried.values() for one in several]),
-        steps=[_step(one, tried.get(one.name, [])) for one in journal.steps(row.id)],
+        steps=[_step(one, tried.get(one.name, [])) for one in steps],
     )
 
 
@@ -138,6 +142,12 @@ def _attempt(row: AttemptRow) -> Attempt:
         memory_mb=round(row.memory_mb, 1),
         error=row.error,
     )
+
+
+def _quick(step: StepRow) -> Attempt:
+    """Return the attempt that only the row of its step tells of."""
+    error = "" if step.status == "done" else step.reason
+    return Attempt(step=step.name, number=step.attempt, status=step.status, ran=step.seconds, error=error)
 
 
 def _used(tried: list[Attempt]) -> Used:

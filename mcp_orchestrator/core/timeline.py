@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, pairwise
 
 from mcp_orchestrator.core.rows import Approval, AttemptRow, RunRow, StepRow
 from mcp_orchestrator.values import Lane, Mark, Span, Timeline
 
-__all__ = ["LANES", "duration", "folded", "timeline"]
+__all__ = ["LANES", "alone", "duration", "folded", "timeline"]
 
 LANES = 100
 SEEN = 0.01
@@ -21,7 +21,7 @@ TICKS = 6
 
 
 def timeline(
-    run: RunRow, steps: Iterable[StepRow], attempts: Iterable[AttemptRow], approvals: Iterable[Approval], now: int
+    run: RunRow, steps: Sequence[StepRow], attempts: Iterable[AttemptRow], approvals: Iterable[Approval], now: int
 ) -> Timeline:
     """Return the timeline of a run from its rows; what has not ended goes on to ``now`` (microseconds)."""
     begin, end = run.created, run.ended or max(now, run.created)
@@ -47,7 +47,7 @@ def timeline(
         str(run.status),
         duration(seconds),
         _counted(len(lanes) - (waited > SEEN * seconds), "step"),
-        _counted(len(flat), "attempt"),
+        _counted(len(flat) + sum(one.name not in tried and alone(one, begin) for one in steps), "attempt"),
         f"{duration(used)} of processor" if used else "",
         f"at most {most:,.0f} MB" if most else "",
     ]
@@ -75,6 +75,14 @@ def folded(whole: Timeline, most: int = LANES) -> Timeline:
         left = len(lanes) - head - tail
         lanes = [*lanes[:head], Lane(name=f"({left} steps more)", status=""), *lanes[len(lanes) - tail :]]
     return whole.model_copy(update={"lanes": lanes})
+
+
+def alone(step: StepRow, begin: int) -> bool:
+    """Whether a step without attempts had one: of what is over within milliseconds, the step's own row tells all.
+
+    A step that was copied ended before the ``begin`` of its run (microseconds), and had none here.
+    """
+    return step.component != "workflow" and step.ended is not None and step.ended >= begin and step.status != "skipped"
 
 
 def duration(seconds: float) -> str:
