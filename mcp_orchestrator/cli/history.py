@@ -158,7 +158,8 @@ def _rows(found: History) -> Iterator[list[object]]:
     for step in found.steps:
         what = "" if step.component == "workflow" else f"{step.component}.{step.capability}"
         if not step.attempts:
-            yield [step.name, what, step.status, None, None, None, step.seconds, None, None, step.reason]
+            took = None if step.status == "skipped" else step.seconds
+            yield [step.name, what, step.status, None, None, None, took, None, None, step.reason]
         for one in step.attempts:
             where = f"{one.executor} {one.worker}".strip()
             used = (one.waited, one.ran, one.cpu_seconds or None, one.memory_mb or None)

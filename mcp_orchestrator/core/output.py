@@ -75,7 +75,7 @@ class Recorder(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a log record."""
-        text = record.getMessage()
+        text = record.getMessage().rstrip()
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
         self.say(record.levelname, record.name, text)

@@ -70,7 +70,7 @@ class StepRow(BaseModel):
     @property
     def seconds(self) -> float | None:
         """How long the step took, once it has ended."""
-        return None if self.ended is None else (self.ended - self.started) / 1e6
+        return None if self.ended is None else max(0, self.ended - self.started) / 1e6
 
 
 class AttemptRow(BaseModel):
