@@ -73,10 +73,15 @@ class Orchestrator:
         except (OSError, sqlite3.Error) as error:
             place = f"The state home {self.settings.home} cannot be used: {error}."
             raise StateUnavailable(f"{place} Choose another with MCP_ORCHESTRATOR_HOME.") from error
-        self.artifacts = ArtifactStore(self.settings.home / "artifacts")
+        self.artifacts = ArtifactStore.of(self.settings)
         workers = Workers(self.settings, preload=preload)
         self.executor: Executor = InProcess(self.settings, self.registry) if in_process else workers
-        self.dispatcher = Dispatcher(self.executor, Resources(Capacity(cpus=self.settings.workers)))
+        resources = Resources(Capacity(cpus=self.settings.workers))
+        if self.settings.executor != "local":
+            from mcp_orchestrator.elsewhere import placed  # noqa: PLC0415 - only who has a cluster needs it
+
+            self.executor = placed(self.settings, self.registry, self.executor, resources.resize)
+        self.dispatcher = Dispatcher(self.executor, resources)
         self.engine = Engine(
             self.journal,
             self.dispatcher,
@@ -93,6 +98,8 @@ class Orchestrator:
     async def running(self, *, recover: bool = True) -> AsyncGenerator[Self]:
         """Work on runs until the block ends; with ``recover``, take over runs whose process died."""
         try:
+            if self.executor.abilities.elsewhere:
+                await self.executor.start()  # what it has to grant is known then
             async with self.engine.running(recover=recover):
                 yield self
         finally:

@@ -37,7 +37,7 @@ class Inline:
         """Prepare the environment of this process for computing."""
         prepare()
         self._settings, self._registry = settings, registry
-        self._store = ArtifactStore(settings.home / "artifacts")
+        self._store = ArtifactStore.of(settings)
         self._serial = count(1)
         self._tasks: dict[str, tuple[Task, Report]] = {}
 

@@ -37,6 +37,7 @@ class Ledger:
             self.free[name] = total - self.totals.get(name, 0) + self.free.get(name, 0)
             self.totals[name] = total
         self._ids = [number for number in range(capacity.gpus) if number not in self._held]
+        self._widest = capacity.widest or capacity.cpus
 
     def wants(self, need: Need, keys: Iterable[str] = ()) -> Wants:
         """Return what a need takes at least of which counter.
@@ -86,7 +87,7 @@ class Ledger:
     def take(self, wants: Wants, cpus: int, kept: Mapping[str, int] | None) -> tuple[int, tuple[int, ...]]:
         """Take what `lacking` found to be there; return how many processors, up to ``cpus``, and which GPUs."""
         free, ids = self.free, ()
-        granted = max(1, min(cpus, free[CPUS] - (kept.get(CPUS, 0) if kept else 0))) if cpus else 0
+        granted = max(1, min(cpus, self._widest, free[CPUS] - (kept.get(CPUS, 0) if kept else 0))) if cpus else 0
         for name, amount in wants:
             free[name] -= granted if name == CPUS else amount
             if name == GPUS:

@@ -33,11 +33,15 @@ class Need:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What there is to grant: processors, megabytes of memory (0 means not counted) and graphics processors."""
+    """What there is to grant: processors, megabytes of memory (0 means not counted) and graphics processors.
+
+    One task gets at most the ``widest`` processors: those of the largest machine where there are several (0: all).
+    """
 
     cpus: int
     memory_mb: int = 0
     gpus: int = 0
+    widest: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

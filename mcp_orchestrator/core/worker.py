@@ -103,7 +103,7 @@ class Worker:
         self._connection = connection
         self._settings = Settings.model_validate_json(settings)
         self._registry = Registry(self._settings.components)
-        self._store = ArtifactStore(self._settings.home / "artifacts")
+        self._store = ArtifactStore.of(self._settings)
         self._at_work = self._speaking = self._asked = False
         self._said = 0.0
         self._mark = _where_the_mark_is()

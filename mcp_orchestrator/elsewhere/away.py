@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any, Protocol
 from uuid import uuid4
 
-from mcp_orchestrator import version
 from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.output import log_of
 from mcp_orchestrator.core.tasks import Abilities, Capacity, Killed, Outcome, Report, Task, Usage, WorkerRef
-from mcp_orchestrator.elsewhere.place import PATIENCE
+from mcp_orchestrator.elsewhere.place import PACKAGE, PATIENCE
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName, WorkerLost
 from mcp_orchestrator.settings import Settings
 
@@ -82,9 +82,17 @@ class _Going:
 class Away:
     """Runs tasks on the places of a cluster."""
 
-    def __init__(self, settings: Settings, line: Callable[[Settings, str, str], Line]) -> None:
-        """Take the way to the cluster, made of the settings and of what tells hosts and their lives apart."""
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        line: Callable[[Settings, str, str], Line],
+        changed: Callable[[Capacity], None] = lambda _: None,
+    ) -> None:
+        """Take the way to the cluster, made of the settings and of what tells hosts and their lives apart.
+
+        ``changed`` is called, in the event loop, with what there is to grant, at first and when workers come or go.
+        """
+        self._settings, self._changed = settings, changed
         self._home = hashlib.sha256(f"{socket.gethostname()}:{settings.home}".encode()).hexdigest()[:16]
         self._token = uuid4().hex
         self._line = line(settings, self._home, self._token)
@@ -96,6 +104,7 @@ class Away:
         self._starting = asyncio.Lock()
         self._greeting: asyncio.Task[None] | None = None
         self._hello = ""
+        self._told: Capacity | None = None
 
     async def start(self) -> None:
         """Connect, and open a place in each worker of the cluster.
@@ -122,8 +131,7 @@ class Away:
 
     async def capacity(self) -> Capacity:
         """Return the processors and the memory of all places together."""
-        places = list(self._places.values())
-        return Capacity(cpus=sum(one.cpus for one in places), memory_mb=sum(one.memory_mb for one in places))
+        return self._all()
 
     async def submit(self, task: Task, report: Report) -> WorkerRef:
         """Send a task to a place; where none is left, wait for one.
@@ -198,7 +206,7 @@ class Away:
         said: dict[str, Any] = {
             "home": self._home,
             "token": self._token,
-            "version": version(),
+            "version": version(PACKAGE),
             "settings": settings.model_dump(mode="json"),
             "probe": probe,
         }
@@ -218,6 +226,22 @@ class Away:
                 self._places[address] = _There(address, answer["cpus"], answer["memory_mb"])
         for address in [one for one in self._places if "cpus" not in answers.get(one, {})]:
             del self._places[address]
+        self._say()
+
+    def _say(self) -> None:
+        """Say what there is to grant, if that changed; when no worker is left, what is wanted waits for the next."""
+        found = self._all()
+        if self._places and found != self._told:
+            self._told = found
+            self._changed(found)
+
+    def _all(self) -> Capacity:
+        places = list(self._places.values())
+        return Capacity(
+            cpus=sum(one.cpus for one in places),
+            memory_mb=sum(one.memory_mb for one in places),
+            widest=max((one.cpus for one in places), default=0),
+        )
 
     async def _keep_greeting(self) -> None:
         while True:
@@ -260,6 +284,7 @@ class Away:
             outcome = Outcome(**{**given, "usage": Usage(**given["usage"])})  # pyright: ignore[reportArgumentType]
         except WorkerLost as error:
             self._places.pop(there.address, None)
+            self._say()
             outcome = Outcome(code=error.code, error=str(error))
         except Exception as error:
             log.exception("a task could not be carried to the cluster", extra={"task": key})

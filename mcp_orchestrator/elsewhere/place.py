@@ -20,13 +20,13 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from mcp_orchestrator import version
 from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.executors import Workers
 from mcp_orchestrator.core.output import log_of
@@ -35,8 +35,9 @@ from mcp_orchestrator.core.tasks import Outcome, Task, WorkerRef
 from mcp_orchestrator.errors import NotReady, OrchestratorError, WorkerLost
 from mcp_orchestrator.settings import Settings
 
-__all__ = ["PATIENCE", "Place", "find", "greet", "leave"]
+__all__ = ["PACKAGE", "PATIENCE", "Place", "find", "greet", "leave"]
 
+PACKAGE = "mcp-ml-orchestrator"
 PATIENCE = 60.0
 MOST_LOG = 1 << 18
 T = TypeVar("T")
@@ -107,8 +108,8 @@ class Place:
             UnknownName: the host's artifacts cannot be reached from here.
 
         """
-        if said["version"] != version():
-            text = f"has mcp-ml-orchestrator {version()}, the host {said['version']}; install the same version there."
+        if said["version"] != version(PACKAGE):
+            text = f"has version {version(PACKAGE)} of {PACKAGE}, the host {said['version']}; install the same there."
             raise NotReady(f"The worker on {socket.gethostname()} {text}")
         sys.path.extend(one for one in said.get("path", ()) if one not in sys.path)
         base = Path(said.get("folder") or os.environ.get("MCP_ORCHESTRATOR_HOME") or ".mcp-orchestrator").absolute()

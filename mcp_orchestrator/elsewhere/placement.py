@@ -9,6 +9,7 @@ for.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
 from mcp_orchestrator.component import Capability
@@ -27,11 +28,16 @@ LINES = {"dask": Dask, "ray": Ray}
 DIGEST = re.compile(r"model://[0-9a-f]{64}")
 
 
-def placed(settings: Settings, registry: Registry, home: Executor) -> Executor:
-    """Return the executor of the settings; ``home`` is the one of this machine."""
+def placed(
+    settings: Settings, registry: Registry, home: Executor, changed: Callable[[Capacity], None] = lambda _: None
+) -> Executor:
+    """Return the executor of the settings; ``home`` is the one of this machine.
+
+    ``changed`` is called with what a cluster has to grant when it is started, and when workers of it come or go.
+    """
     if settings.executor == "local":
         return home
-    return HomeAndAway(registry, home, Away(settings, LINES[settings.executor]))
+    return HomeAndAway(registry, home, Away(settings, LINES[settings.executor], changed))
 
 
 def stays(registry: Registry, task: Task) -> bool:
