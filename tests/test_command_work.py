@@ -14,10 +14,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from journaled import claimed, done, ended, submitted
 from terminal import answer, ask, start
 
 from mcp_orchestrator.cli.exits import Exit
-from mcp_orchestrator.core.journal import Journal, Status
+from mcp_orchestrator.core.journal import Journal
+from mcp_orchestrator.core.rows import Status
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -40,16 +42,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def runs(project: Path) -> dict[str, str]:
     """Runs as a server leaves them behind: ended, failed, waiting, and cut off when its process was killed."""
     journal = Journal(project / ".mcp-orchestrator")
-    made = {name: journal.submit("train", {"number": name}).id for name in ("done", "failed", "waiting", "cut")}
+    made = {name: submitted(journal, number=name) for name in ("done", "failed", "waiting", "cut")}
     journal.owners.enter()
-    for name in ("done", "failed", "cut"):
-        assert journal.claim(made[name])
-    journal.begin(made["done"], "load", "toys", "add", "")
-    journal.finish(made["done"], "load", "done", result=1)
-    journal.settle(
-        made["done"], Status.SUCCEEDED, result={"metrics": {"auc": {"value": 0.9, "low": 0.8, "high": 0.95}}}
-    )
-    journal.settle(made["failed"], Status.FAILED, error="no luck", code="step_failed")
+    rows = {name: claimed(journal, made[name]) for name in ("done", "failed", "cut")}
+    done(journal, rows["done"], "load")
+    metrics = {"metrics": {"auc": {"value": 0.9, "low": 0.8, "high": 0.95}}}
+    ended(journal, rows["done"], Status.SUCCEEDED, result=metrics)
+    ended(journal, rows["failed"], Status.FAILED, error="no luck", error_code="step_failed")
     journal.owners.leave()
     return made
 

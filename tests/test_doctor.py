@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from click.testing import CliRunner
+from journaled import claimed, submitted
 
 from mcp_orchestrator.cli import machine
 from mcp_orchestrator.cli.exits import Exit
@@ -154,9 +155,9 @@ def test_runs_and_locks_that_a_killed_process_left_are_named_with_what_to_do(hom
     from mcp_orchestrator.cli.doctor import state
 
     journal = Journal(home)
-    run = journal.submit("train", {}).id
+    run = submitted(journal)
     journal.owners.enter()
-    assert journal.claim(run)
+    claimed(journal, run)
     assert {one.check for one in state(home)} == {"database", "runs"}, "its process lives"
     assert journal.owners._lock is not None
     journal.owners._lock.close()  # as the kernel does when a process is killed

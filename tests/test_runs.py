@@ -307,7 +307,7 @@ async def test_runs_begin_by_priority_and_at_most_so_many_are_at_work(settings: 
         return Answer()
 
     async def gate(run: Run, spec: Spec) -> Answer:
-        await until(lambda: (tmp_path / "open").exists())
+        await until((tmp_path / "open").exists)
         return Answer()
 
     async with engine_of(settings, short, gate, most=2) as engine:
@@ -336,7 +336,7 @@ async def test_a_run_ends_at_its_deadline_in_the_queue_and_at_work(settings: Set
 
 async def test_a_queued_run_can_be_paused_resumed_and_cancelled(settings: Settings, tmp_path: Path) -> None:
     async def gate(run: Run, spec: Spec) -> Answer:
-        await until(lambda: (tmp_path / "open").exists())
+        await until((tmp_path / "open").exists)
         return Answer(value=spec.n)
 
     async with engine_of(settings, gate, most=1) as engine:

@@ -11,9 +11,11 @@ from typing import Any
 
 import anyio
 import pytest
+from journaled import submitted
 from served import ROWS, TOYS, Era, burning, environment, gone, served
 
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.core.journal import runs
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.errors import InvalidInput, NotReady
 from mcp_orchestrator.server.app import INSTRUCTIONS, listen
@@ -415,22 +417,23 @@ async def test_a_call_of_a_component_that_the_client_gives_up_ends_its_processes
 
 
 @pytest.mark.requirement("mcp.status", "engine.states")
-async def test_a_cancelled_run_stays_so_until_it_is_resumed(settings: Settings) -> None:
+async def test_a_cancelled_run_stays_so_and_resuming_it_makes_another_one(settings: Settings) -> None:
     async with served(settings) as server:
         run = (await server.call("run_ml_training_workflow", data=ROWS, target="wait", wait_seconds=0))["run_id"]
         assert (await server.call("get_orchestrator_status"))["active"][0]["run_id"] == run
         assert (await server.call("control_run", run_id=run, action="cancel"))["status"] == "cancelled"
         assert "has already ended" in await server.refusal("control_run", run_id=run, action="cancel")
         server.go.set()
-        await server.call("control_run", run_id=run, action="resume")
-        assert (await server.call("get_run", run_id=run))["status"] == "succeeded"
+        again = (await server.call("control_run", run_id=run, action="resume"))["run_id"]
+        assert (await server.call("get_run", run_id=again))["status"] == "succeeded"
+        assert (await server.call("get_run", run_id=run))["status"] == "cancelled"
 
 
 async def test_runs_are_listed_by_state_in_pages(settings: Settings) -> None:
     async with served(settings) as server:
         journal = server.orchestrator.journal
-        ids = [journal.submit("train", {"data": "a.csv", "target": "y", "seed": one}).id for one in range(23)]
-        journal.abandon(ids[0])
+        ids = [submitted(journal, data="a.csv", target="y", seed=one) for one in range(23)]
+        journal.at_once(runs.move, ids[0], (Status.QUEUED,), Status.CANCELLED)
         first = await server.call("list_runs", workflow="train")
         rest = await server.call("list_runs", workflow="train", cursor=first["next_cursor"])
         assert [one["run_id"] for one in [*first["runs"], *rest["runs"]]] == ids[::-1]

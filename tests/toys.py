@@ -207,3 +207,21 @@ def share_pages(folder: str, children: int, megabytes: int) -> int:
     born = [subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) for _ in range(children)]
     whole = ord("x") * (megabytes << 20) // 4096
     return sum(int(one.communicate()[0]) == whole for one in born)
+
+
+def spend(seconds: float) -> float:
+    """Use so many seconds of a processor."""
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+    return seconds
+
+
+def own_id() -> int:
+    """Return the id of the process that this runs in."""
+    return os.getpid()
+
+
+def loaded(name: str) -> bool:
+    """Whether a module has been imported already."""
+    return name in sys.modules
