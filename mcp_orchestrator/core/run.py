@@ -204,7 +204,7 @@ class Run:
 
     # People and other runs ---------------------------------------------------------------------------------------
 
-    async def approval(self, name: str, question: str, **details: Any) -> Decision:  # noqa: ANN401 - JSON values
+    async def approval(self, name: str, question: str, /, **details: Any) -> Decision:  # noqa: ANN401 - JSON values
         """Ask a person and return the decision; until then the run waits, for days if need be, and holds nothing."""
         known = self._known.get(name)
         if known is not None and known.status == "done":
