@@ -85,7 +85,7 @@ class Orchestrator:
         self.engine = Engine(
             self.journal,
             self.dispatcher,
-            WORKFLOWS(self.settings),
+            WORKFLOWS(self.settings, self.registry),
             most=self.settings.max_concurrent_workflows,
             version_of=lambda name: self.registry.get(name).about.version,
         )
