@@ -18,6 +18,7 @@ __all__ = ["PREFIX", "Settings"]
 
 PREFIX = "MCP_ORCHESTRATOR_"
 FILE = "orchestrator.toml"
+IN_FILE = ("components", "pools", "limits", "rates")
 
 
 class Settings(BaseModel):
@@ -43,6 +44,19 @@ class Settings(BaseModel):
         int,
         Field(ge=0, le=100_000, description="Most that the log of one run holds, in MB; 0 means no limit."),
     ] = 20
+    memory_mb: Annotated[
+        int,
+        Field(ge=0, description="Memory that steps may lease in MB; 0 means memory_share of the machine's."),
+    ] = 0
+    memory_share: Annotated[float, Field(gt=0, le=1, description="Share of the memory that steps may lease.")] = 0.8
+    allocation_timeout: Annotated[
+        float,
+        Field(gt=0, description="Seconds that a step may wait for a graphics processor."),
+    ] = 300
+    ageing: Annotated[
+        float,
+        Field(gt=0, description="Seconds of waiting that are worth a level of priority."),
+    ] = 60
     log_level: Annotated[str, Field(description="Level of the log on stderr.")] = "WARNING"
     executor: Annotated[
         Literal["local", "dask", "ray"],
@@ -63,6 +77,18 @@ class Settings(BaseModel):
     components: Annotated[
         dict[str, str],
         Field(description="Foreign components: name = 'package.module' or 'package.module:Class'."),
+    ] = Field(default_factory=dict)
+    pools: Annotated[
+        dict[str, Annotated[int, Field(ge=1)]],
+        Field(description="Named slots that steps may ask for: name = how many."),
+    ] = Field(default_factory=dict)
+    limits: Annotated[
+        dict[str, Annotated[int, Field(ge=1)]],
+        Field(description="How many steps work at once: 'component:x', 'workflow:x', 'client:x' or 'total' = number."),
+    ] = Field(default_factory=dict)
+    rates: Annotated[
+        dict[str, tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0)]]],
+        Field(description="How many steps start in how many seconds: key as for limits = [number, seconds]."),
     ] = Field(default_factory=dict)
 
     @field_validator("roots", mode="before")
@@ -113,7 +139,7 @@ def _from_environment() -> dict[str, str]:
     return {
         name: os.environ[variable]
         for variable, name in names.items()
-        if name not in {"components", "project"} and os.environ.get(variable)
+        if name not in {*IN_FILE, "project"} and os.environ.get(variable)
     }
 
 
