@@ -33,6 +33,7 @@ class Pool:
         self._idle: list[WorkerProcess] = []
         self._started: dict[int, subprocess.Popen[bytes]] = {}
         self._zygote: Zygote | None = None
+        self._former: list[Zygote] = []
         self._sparing: asyncio.Task[None] | None = None
 
     @property
@@ -97,8 +98,10 @@ class Pool:
         while self._started:
             await to_thread.run_sync(self._started.popitem()[1].wait)  # its connection is closed, or it was killed
         if self._zygote is not None:
-            zygote, self._zygote = self._zygote, None
-            await zygote.close()
+            self._former.append(self._zygote)
+            self._zygote = None
+        while self._former:
+            await self._former.pop().close()
 
     async def _new(self) -> WorkerProcess:
         if not can_fork():
@@ -114,6 +117,8 @@ class Pool:
 
     def _nursery(self) -> Zygote:
         if self._zygote is None or self._zygote.ended:
+            if self._zygote is not None:
+                self._former.append(self._zygote)
             ours, theirs = socket.socketpair()
             with theirs:
                 process = launch("zygote", theirs, self._settings, self._preload)
@@ -122,7 +127,8 @@ class Pool:
 
     def _grown(self) -> None:
         """Have a worker at hand now that the zygote has loaded everything, so that the first task waits for no fork."""
-        self._sparing = asyncio.get_running_loop().create_task(self._spare())
+        if self._preload == "preload":
+            self._sparing = asyncio.get_running_loop().create_task(self._spare())
 
     async def _spare(self) -> None:
         with suppress(WorkerLost):
