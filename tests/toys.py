@@ -225,3 +225,22 @@ def own_id() -> int:
 def loaded(name: str) -> bool:
     """Whether a module has been imported already."""
     return name in sys.modules
+
+
+def flaky(folder: str, times: int) -> int:
+    """Fail the first so many times, and then return which time it is."""
+    count = mark(folder, "tries")
+    if count <= times:
+        raise RuntimeError("not yet")
+    return count
+
+
+def await_file(folder: str, name: str) -> int:
+    """Say that it waits, wait until a file is there, and return 1."""
+    (Path(folder) / f"{name}.waiting").touch()
+    end = time.monotonic() + 30
+    while not (Path(folder) / name).exists():
+        if time.monotonic() > end:
+            raise TimeoutError("nobody came")
+        time.sleep(0.002)
+    return 1
