@@ -26,8 +26,8 @@ _BROUGHT_BY: dict[str, str] = {
     "the event bus": "events.subscribe events.slow_handler events.statistics settings.events",
     "the REST interface": "rest.workflows rest.status rest.metrics rest.health rest.components",
     "the feature store": "features.store features.same_path",
-    "the workflows for data, optimization, experiments and graphs of one's own": """
-        workflow.prepare workflow.optimize workflow.experiment custom.graph gates.data data.selection""",
+    "the workflows for data, optimization and experiments": """
+        workflow.prepare workflow.optimize workflow.experiment gates.data data.selection""",
     "the workflow that builds in six phases": "build.requirements build.phases build.progress",
     "the deployment of models and the leasing of graphics processors": "settings.deployment resources.gpu",
     "the pool of connections and the cache of models": "resources.pool resources.cache",

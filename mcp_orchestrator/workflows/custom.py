@@ -72,7 +72,7 @@ def workflow(settings: Settings, registry: Registry, others: Mapping[str, Workfl
     async def custom(run: Run, spec: CustomSpec) -> CustomSummary:
         return await Work(run, spec, registry, settings.component_timeout).all()
 
-    made = Workflow(NAME, Checked, custom, ())
+    made = Workflow(NAME, Checked, custom, (), summary="Runs a graph of steps that you send as JSON.")
     known[NAME] = made
     return made
 

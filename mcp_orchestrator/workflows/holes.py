@@ -71,10 +71,10 @@ def _problem(error: Mapping[str, Any], given: Mapping[str, Any], place: str) -> 
             path.append(part)
         else:
             strayed = True  # the name of an alternative, not of a field
-    firm = error["type"] in {"missing", "extra_forbidden"} and not strayed
-    if not firm and any(True for _ in holes(cast("object", value))):
-        return None
     raised = error.get("ctx", {}).get("error")
+    firm = (error["type"] in {"missing", "extra_forbidden"} and not strayed) or isinstance(raised, InvalidInput)
+    if value is HOLE or (not firm and any(True for _ in holes(cast("object", value)))):
+        return None
     text = str(raised) if isinstance(raised, InvalidInput) else str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
         text = "is required."

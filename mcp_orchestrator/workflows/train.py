@@ -143,7 +143,7 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
         metric=study.metric,
     )
     so_far = [one for one in run.steps() if one.name in STEPS[: STEPS.index("report")]]  # also when it is done again
-    facts = facts_of(run.id, spec, table, checked, parts, study, model, scores, importance, so_far)
+    facts = facts_of(run.origin, spec, table, checked, parts, study, model, scores, importance, so_far)
     report = await run.attempt(
         "report",
         production_registry.document,
@@ -184,7 +184,7 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
             production_registry.promote,
             name=registered.name,
             version=registered.version,
-            why=f"run {run.id}: {gates.says}",
+            why=f"run {run.origin}: {gates.says}",
         )
     else:
         await run.skip("promote", gates.says)
