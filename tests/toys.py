@@ -105,7 +105,7 @@ def burn_in_c(folder: str) -> int:
     """Use a processor for ever in one call of a library."""
     import numpy as np
 
-    matrix = np.ones((30_000, 30_000), dtype=np.float32)
+    matrix = np.ones((12_000, 12_000), dtype=np.float32)
     (Path(folder) / "burning").write_text(f"{os.getpid()}")
     return int((matrix @ matrix)[0, 0])
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import count
 
@@ -84,7 +83,8 @@ class Inline:
     def _run(self, task: Task, report: Report) -> Outcome:
         began = time.thread_time()
         outcome = perform(self._registry, self._settings, self._store, task, report)
-        return replace(outcome, usage=Usage(cpu_seconds=time.thread_time() - began))
+        usage = Usage(cpu_seconds=time.thread_time() - began)
+        return Outcome(value=outcome.value, code=outcome.code, error=outcome.error, usage=usage)
 
 
 class InProcess(Inline):

@@ -1,0 +1,100 @@
+"""How long it takes from the word to the moment when nothing of a step runs any more, children of children included.
+
+Each round starts the four kinds of `burning.py` in turn, kills each while it burns, and looks whether anything is
+left; between them a bare process is forked and killed, for comparison. Wanted: 95 % within 250 ms of the end of the
+grace, which is 0 here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median, quantiles
+
+import anyio
+import psutil
+
+from mcp_orchestrator.core.executors import Workers
+from mcp_orchestrator.core.kill import works
+from mcp_orchestrator.core.tasks import Task
+from mcp_orchestrator.settings import Settings
+
+KINDS = {"loop": 1, "product": 1, "deaf": 2, "fits": 4}
+"""The steps, and how many processes each of them has at least."""
+WANTED = 0.25
+
+
+async def rounds(folder: Path, count: int) -> dict[str, list[float]]:
+    """Return the seconds that the ends of each kind took, and those of a bare process."""
+    settings = Settings.load(folder, components={"burning": "burning"}, workers=2)
+    found: dict[str, list[float]] = {"bare process": [], **{kind: [] for kind in KINDS}}
+    workers = Workers(settings)
+    await workers.start()
+    try:
+        for _ in range(count):
+            for kind, least in KINDS.items():
+                mark = folder / "mark"
+                mark.unlink(missing_ok=True)
+                task = Task(component="burning", capability=kind, params={"mark": str(mark)}, cpus=2)
+                ref = await workers.submit(task, lambda _fraction, _message: None)
+                family = await burning(mark, least)
+                began = time.perf_counter()
+                await workers.kill(ref)
+                found[kind].append(time.perf_counter() - began)
+                if left := [pid for pid in family if works(pid)]:
+                    sys.exit(f"{kind}: the processes {left} still work")
+                found["bare process"].append(bare())
+    finally:
+        await workers.close()
+    return found
+
+
+async def burning(mark: Path, least: int) -> list[int]:
+    """Wait until a step burns in all its processes, and return these."""
+    with anyio.fail_after(120):
+        while True:
+            if mark.exists() and (pids := [int(one) for one in mark.read_text().split()]):
+                family = {*pids, *(one.pid for one in psutil.Process(pids[0]).children(recursive=True))}
+                if len(family) >= least:
+                    return sorted(family)
+            await anyio.sleep(0.02)
+
+
+def bare() -> float:
+    """Return the seconds from the kill of a process that does nothing else than burn to its end."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    began = time.perf_counter()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Print the distributions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    asked = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))
+    with tempfile.TemporaryDirectory() as folder:
+        found = anyio.run(rounds, Path(folder), asked.rounds)
+    print(f"{'from the word to the end':26}{'median':>10}{'95 %':>10}{'worst':>10}{'ratio':>8}")
+    reference = median(found["bare process"])
+    worst = 0.0
+    for kind, seconds in found.items():
+        late = quantiles(seconds, n=20)[-1]
+        worst = max(worst, late)
+        ratio = median(seconds) / reference
+        figures = "".join(f"{one * 1000:7.1f} ms" for one in (median(seconds), late, max(seconds)))
+        print(f"{kind:26}{figures}{ratio:8.1f}")
+    if worst > WANTED:
+        sys.exit(f"95 % of the ends took up to {worst * 1000:.0f} ms; wanted: {WANTED * 1000:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
