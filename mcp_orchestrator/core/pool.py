@@ -26,10 +26,10 @@ KEEP_WARM = 3
 class Pool:
     """Workers of one state home, all of which tell what they have to say to one listener."""
 
-    def __init__(self, settings: Settings, heard: Heard, *, preload: bool) -> None:
+    def __init__(self, settings: Settings, heard: Heard, *, preload: bool, tracking: bool = True) -> None:
         """Start nothing yet; without ``preload``, workers import the ML libraries when they need them."""
         self._settings, self._heard = settings, heard
-        self._preload = "preload" if preload else "bare"
+        self._preload = ("preload" if tracking else "untracked") if preload else "bare"
         self._idle: list[WorkerProcess] = []
         self._started: dict[int, subprocess.Popen[bytes]] = {}
         self._zygote: Zygote | None = None
@@ -127,7 +127,7 @@ class Pool:
 
     def _grown(self) -> None:
         """Have a worker at hand now that the zygote has loaded everything, so that the first task waits for no fork."""
-        if self._preload == "preload":
+        if self._preload != "bare":
             self._sparing = asyncio.get_running_loop().create_task(self._spare())
 
     async def _spare(self) -> None:

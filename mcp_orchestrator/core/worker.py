@@ -216,6 +216,6 @@ def _left_children() -> bool:
 
 if __name__ == "__main__":  # a worker of its own where forking is not safe
     prepare()
-    for library in FIRST if sys.argv[3] == "preload" else ():
+    for library in FIRST if sys.argv[3] != "bare" else ():
         load(library)
     Worker(socket.socket(fileno=int(sys.argv[1])), sys.argv[2]).serve()

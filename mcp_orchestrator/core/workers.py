@@ -65,13 +65,14 @@ class Workers:
     name = "local"
     abilities = Abilities(kills=True, limits_memory=True, elsewhere=False)
 
-    def __init__(self, settings: Settings, *, preload: bool = True) -> None:
+    def __init__(self, settings: Settings, *, preload: bool = True, tracking: bool = True) -> None:
         """Take the state home and the limits from the settings; nothing is started yet.
 
-        Without ``preload``, workers import the ML libraries when they need them.
+        Without ``preload``, workers import the ML libraries when they need them; without ``tracking``, nothing of
+        MLflow is made ready.
         """
         self._settings = settings
-        self._pool = Pool(settings, self._heard, preload=preload)
+        self._pool = Pool(settings, self._heard, preload=preload, tracking=tracking)
         self._place = ""
         self._serial = count(1)
         self._jobs: dict[str, _Job] = {}

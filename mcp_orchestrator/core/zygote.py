@@ -32,24 +32,24 @@ LATER = (
     "scipy.stats",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
-    "mlflow.tracking",
-    "mlflow.models",
 )
+TRACKING = ("mlflow.tracking", "mlflow.models")
 
 
-def main(control_fd: int, settings: str, *, preload: bool) -> None:
+def main(control_fd: int, settings: str, *, preload: bool, tracking: bool) -> None:
     """Serve forks on ``control_fd`` until the other side closes it."""
     prepare()
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=control_fd)
     living: set[int] = set()
-    pending = [*FIRST, *LATER] if preload else []
+    later = [*LATER, *TRACKING] if tracking else [*LATER]
+    pending = [*FIRST, *later] if preload else []
     try:
         while True:
             ready, _, _ = select.select([control], [], [], 0 if pending else 1.0)
             living -= set(_reaped())
-            if ready and len(pending) <= len(LATER):  # a worker without the first libraries would import them again
+            if ready and len(pending) <= len(later):  # a worker without the first libraries would import them again
                 request, sockets, _, _ = socket.recv_fds(control, 1, 1)
                 if not request:
                     break
@@ -62,7 +62,8 @@ def main(control_fd: int, settings: str, *, preload: bool) -> None:
                 if not pending:
                     gc.collect()
                     gc.freeze()  # children share these pages instead of copying them
-                    living.add(_prepare_tracking(control, settings))
+                    if tracking:
+                        living.add(_prepare_tracking(control, settings))
                     control.sendall(b'{"ready": true}\n')
     finally:
         for pid in living:
@@ -122,4 +123,4 @@ def _reaped() -> list[int]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], preload=sys.argv[3] == "preload")
+    main(int(sys.argv[1]), sys.argv[2], preload=sys.argv[3] != "bare", tracking=sys.argv[3] == "preload")

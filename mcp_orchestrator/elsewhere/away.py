@@ -65,6 +65,7 @@ class _There:
     """A place as it is seen from here."""
 
     address: str
+    pid: int
     cpus: int
     memory_mb: int
     used: int = 0
@@ -146,7 +147,7 @@ class Away:
         key = f"{task.run or 'call'}/{task.step or task.name}/{task.attempt}/{uuid4().hex[:12]}"
         end: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._going[key] = _Going(asyncio.create_task(self._carry(there, key, task, report, end)), end)
-        return WorkerRef(executor=self.name, place=key, host=there.address)
+        return WorkerRef(executor=self.name, place=key, pid=there.pid, host=there.address)
 
     async def wait(self, ref: WorkerRef) -> Outcome:
         """Return how a task ended.
@@ -223,7 +224,7 @@ class Away:
                     log.warning("a worker of the cluster cannot be used", extra={"address": address, "why": problem})
                 self._problems[address] = problem
             elif address not in self._places:
-                self._places[address] = _There(address, answer["cpus"], answer["memory_mb"])
+                self._places[address] = _There(address, answer["pid"], answer["cpus"], answer["memory_mb"])
         for address in [one for one in self._places if "cpus" not in answers.get(one, {})]:
             del self._places[address]
         self._say()

@@ -128,7 +128,7 @@ class Place:
         self._ended = threading.Event()
         self._stack = ExitStack()
         self._portal: BlockingPortal = self._stack.enter_context(start_blocking_portal())
-        self._pool = Workers(self.settings)
+        self._pool = Workers(self.settings, tracking=False)
         self._portal.call(self._pool.start)
         threading.Thread(target=self._watch, name="mcp-orchestrator-place", daemon=True).start()
 
