@@ -79,9 +79,12 @@ def _rounded(seconds: float | None) -> float | None:
 def _next(row: RunRow) -> list[str]:
     """Say what a caller can sensibly do now."""
     run = row.id
+    stop = f'control_run(run_id="{run}", action="cancel") stops it'
+    on = f'control_run(run_id="{run}", action="resume") goes on after its last finished step'
+    if row.status is Status.PAUSED:
+        return [on, stop]
     if not row.status.final:
-        stop = f'control_run(run_id="{run}", action="cancel") stops it'
         return [f'get_run(run_id="{run}", wait_seconds=25) waits for the result', stop]
-    if row.status in {Status.FAILED, Status.CANCELLED}:
-        return [f'control_run(run_id="{run}", action="resume") goes on after its last finished step']
+    if row.status in {Status.FAILED, Status.CANCELLED, Status.TIMED_OUT}:
+        return [f"{on}, in a new run", f"run://{run}/log tells what its steps said"]
     return list((row.result or {}).get("next", []))

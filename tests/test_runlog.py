@@ -173,6 +173,42 @@ def test_two_workers_that_fill_one_log_lose_no_line_that_fits(tmp_path: Path) ->
     assert path.stat().st_size + path.with_name(path.name + OLDER).stat().st_size <= (4 << 20) + 8192
 
 
+def test_a_step_goes_on_where_nothing_can_be_written_and_nothing_goes_to_another_log(tmp_path: Path) -> None:
+    log_of(tmp_path, "other").mkdir(parents=True)
+    say(tmp_path, WANDERING)
+    assert said(tmp_path, step="a") == [("INFO", "stdout", "here"), ("INFO", "output", "raw")]
+    assert said(tmp_path, step="c") == [("INFO", "stdout", "here again")]
+    assert "nowhere" not in log_of(tmp_path, RUN).read_text()
+    assert (tmp_path / "went on").exists()
+
+
+WANDERING = """
+with recorder.step(run, "a", 1, "toys.a"):
+    print("here")
+    os.write(1, b"raw\\n")
+with recorder.step("other", "b", 1, "toys.b"):
+    print("nowhere")
+    os.write(1, b"nowhere\\n")
+    (Path(sys.argv[1]) / "went on").touch()
+with recorder.step(run, "c", 1, "toys.c"):
+    print("here again")
+"""
+
+
+def test_a_log_that_was_removed_while_a_worker_had_it_is_begun_again(tmp_path: Path) -> None:
+    say(
+        tmp_path,
+        """
+with recorder.step(run, "a", 1, "toys.a"):
+    print("gone")
+(Path(sys.argv[1]) / "logs" / f"{run}.log").unlink()
+with recorder.step(run, "b", 1, "toys.b"):
+    print("kept")
+""",
+    )
+    assert said(tmp_path) == [("INFO", "stdout", "kept")]
+
+
 def test_a_log_that_there_is_not_is_empty_and_removing_it_frees_what_it_took(tmp_path: Path) -> None:
     assert read(tmp_path, "unknown").lines == []
     assert remove(tmp_path, "unknown") == 0

@@ -3,7 +3,7 @@
 A log record, and a line that Python code prints, is one line of JSON: time, level, run, step, attempt, logger, message.
 What native code or a child process writes to the outputs of the process stands between them as it is. A log that is
 full becomes the older half (``.1``), and the older half before it is gone; so a log never holds much more than its
-limit, however much is printed.
+limit, however much is printed. What cannot be written is lost, and the step goes on.
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ class Recorder(logging.Handler):
     def step(self, run: str, step: str, attempt: int, what: str) -> Generator[None]:
         """Send the outputs of this process to the log of ``run`` while ``what`` is done."""
         self._place = {"run": run, "step": step, "attempt": attempt}
-        if (path := log_of(self._home, run)) != self._path or self._handle < 0:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if (path := log_of(self._home, run)) != self._path or self._handle < 0 or not os.fstat(self._handle).st_nlink:
             self._path = path
             self._open()
         self.say("INFO", "worker", f"{what} begins in process {os.getpid()}.", event="begin")
@@ -90,7 +89,11 @@ class Recorder(logging.Handler):
             self._turn()
 
     def _open(self) -> None:
-        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError:
+            handle = os.open(os.devnull, os.O_WRONLY)  # never into the log of the run before
         for output in OUTPUTS:
             os.dup2(handle, output)
         if self._handle >= 0:
