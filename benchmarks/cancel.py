@@ -43,11 +43,11 @@ async def rounds(folder: Path, count: int) -> dict[str, list[float]]:
                 mark.unlink(missing_ok=True)
                 task = Task(component="burning", capability=kind, params={"mark": str(mark)}, cpus=2)
                 ref = await workers.submit(task, lambda _fraction, _message: None)
-                family = await burning(mark, least)
+                processes = await burning(mark, least)
                 began = time.perf_counter()
                 await workers.kill(ref)
                 found[kind].append(time.perf_counter() - began)
-                if left := [pid for pid in family if works(pid)]:
+                if left := [pid for pid in processes if works(pid)]:
                     sys.exit(f"{kind}: the processes {left} still work")
                 found["bare process"].append(bare())
     finally:
@@ -59,11 +59,16 @@ async def burning(mark: Path, least: int) -> list[int]:
     """Wait until a step burns in all its processes, and return these."""
     with anyio.fail_after(120):
         while True:
-            if mark.exists() and (pids := [int(one) for one in mark.read_text().split()]):
-                family = {*pids, *(one.pid for one in psutil.Process(pids[0]).children(recursive=True))}
-                if len(family) >= least:
-                    return sorted(family)
+            if len(found := family(mark)) >= least:
+                return found
             await anyio.sleep(0.02)
+
+
+def family(mark: Path) -> list[int]:
+    """Return the processes of a step that has begun: those that it named, and those that descend from it."""
+    pids = [int(one) for one in mark.read_text().split()] if mark.exists() else []
+    born = psutil.Process(pids[0]).children(recursive=True) if pids else []
+    return sorted({*pids, *(one.pid for one in born)})
 
 
 def bare() -> float:
