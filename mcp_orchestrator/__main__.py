@@ -1,6 +1,38 @@
-"""``python -m mcp_orchestrator`` is the command."""
+"""The command. ``serve`` on stdio starts without what the other commands need, since a client waits for it."""
 
-from mcp_orchestrator.cli.main import main
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    arguments = sys.argv[1:]
+    if (given := _thin(arguments)) is not None:
+        from mcp_orchestrator.host.front import serve  # noqa: PLC0415 - only one of the two is needed
+
+        serve(given or None)
+    from mcp_orchestrator.cli.main import main as command  # noqa: PLC0415
+
+    command(prog_name="mcp-orchestrator")
+
+
+def _thin(arguments: list[str]) -> str | None:
+    """Return the project (empty for none) if the arguments ask for nothing but the thin front, else None."""
+    project, served, rest = "", False, list(arguments)
+    while rest:
+        one = rest.pop(0)
+        if one == "serve" and not served:
+            served = True
+        elif one == "--project" and rest and os.path.isdir(rest[0]):  # noqa: PTH112 - pathlib costs too much here
+            project = rest.pop(0)
+        else:
+            return None
+    return project if served and os.name == "posix" and "_MCP_ORCHESTRATOR_COMPLETE" not in os.environ else None
+
 
 if __name__ == "__main__":
-    main(prog_name="mcp-orchestrator")
+    main()

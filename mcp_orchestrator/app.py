@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -22,12 +22,13 @@ from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.engine import Engine, Watcher
 from mcp_orchestrator.core.executors import InProcess, Workers
-from mcp_orchestrator.core.invoke import plain
 from mcp_orchestrator.core.journal import Journal
+from mcp_orchestrator.core.leadership import Leadership
+from mcp_orchestrator.core.participant import Participant
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.rows import RunRow, Status
-from mcp_orchestrator.core.tasks import Capacity, Executor, Need, Task
+from mcp_orchestrator.core.tasks import Capacity, Executor
 from mcp_orchestrator.errors import StateUnavailable, StepFailed
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Version, Versions
@@ -42,7 +43,7 @@ __all__ = ["Orchestrator", "version"]
 T = TypeVar("T")
 
 
-class Orchestrator:
+class Orchestrator(Participant):
     """Trains, evaluates, registers and predicts in one project folder, and remembers its runs."""
 
     def __init__(
@@ -73,6 +74,7 @@ class Orchestrator:
         except (OSError, sqlite3.Error) as error:
             place = f"The state home {self.settings.home} cannot be used: {error}."
             raise StateUnavailable(f"{place} Choose another with MCP_ORCHESTRATOR_HOME.") from error
+        self.leadership = Leadership(self.settings.home)
         self.artifacts = ArtifactStore.of(self.settings)
         workers = Workers(self.settings, preload=preload)
         self.executor: Executor = InProcess(self.settings, self.registry) if in_process else workers
@@ -94,31 +96,6 @@ class Orchestrator:
 
     # For surfaces with an event loop ---------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def running(self, *, recover: bool = True) -> AsyncGenerator[Self]:
-        """Work on runs until the block ends; with ``recover``, take over runs whose process died."""
-        try:
-            if self.executor.abilities.elsewhere:
-                await self.executor.start()  # what it has to grant is known then
-            async with self.engine.running(recover=recover):
-                yield self
-        finally:
-            await self.executor.close()
-
-    async def submit(self, workflow: str, spec: Mapping[str, Any], *, key: str | None = None) -> str:
-        """Check the input as far as that is quick, start a run and return its id; a refused one leaves no trace.
-
-        Raises:
-            InvalidInput: a field of the specification is not acceptable.
-            DataRejected: the table cannot be used.
-
-        """
-        chosen = self.engine.workflow(workflow)
-        checked = chosen.checked(spec)
-        if chosen.look is not None:
-            await chosen.look(checked, self.call)
-        return await self.engine.submit(workflow, spec, key=key)
-
     async def train(
         self, spec: Mapping[str, Any], *, wait: float | None = 0, watcher: Watcher | None = None
     ) -> RunView:
@@ -126,48 +103,17 @@ class Orchestrator:
         return await self.wait(await self.submit("train", spec), wait, watcher)
 
     async def wait(self, run: str, seconds: float | None = None, watcher: Watcher | None = None) -> RunView:
-        """Wait for a run's end, at most ``seconds``."""
-        row = await self.engine.wait(run, seconds, watcher)
-        return self.view(row)
+        """Wait for a run's end, or until it needs a person, at most ``seconds``."""
+        return self.view(await self.until_still(run, seconds, watcher))
 
     def view(self, row: RunRow) -> RunView:
         """Return what there is to say about a run."""
         return view(self.engine.seen(row), self.journal.steps(row.id))
 
-    async def call(
-        self,
-        component: str,
-        capability: str,
-        params: Mapping[str, Any],
-        *,
-        watch: Callable[[float | None, str], None] = lambda _fraction, _message: None,
-        cpus: int = 1,
-    ) -> Any:  # noqa: ANN401 - any JSON value
-        """Call a component's capability in a worker and return its answer as plain JSON values.
-
-        Raises:
-            UnknownName: there is no such component or capability.
-            InvalidInput: a parameter is unknown, missing or not acceptable.
-            MissingLibrary: the component needs a library that is not installed.
-
-        """
-        chosen = self.registry.get(component)
-        found = chosen.capability(capability)
-        found.validate(params)
-        seed = params.get("seed")
-        task = Task(
-            component=chosen.name,
-            capability=capability,
-            params=plain(dict(params)),
-            seed=seed if isinstance(seed, int) else 0,
-        )
-        timeout = self.settings.component_timeout
-        return (await self.dispatcher.perform(task, watch, need=Need(cpus=cpus), timeout=timeout)).answer()
-
     async def initialize(self) -> dict[str, Any]:
         """Make the state home ready and start what takes time to start; calling it again changes nothing."""
         created, self.fresh = self.fresh, False
-        await self.executor.start()
+        await self.warm()
         return {"initialized": True, "created": created, **await to_thread.run_sync(self.status)}
 
     def status(self) -> dict[str, Any]:
@@ -260,7 +206,9 @@ class Orchestrator:
     def _start(self) -> BlockingPortal:
         if self._portal is None:
             self._portal = self._stack.enter_context(start_blocking_portal())
-            self._stack.enter_context(self._portal.wrap_async_context_manager(self.running(recover=False)))
+            self._stack.enter_context(
+                self._portal.wrap_async_context_manager(self.running(recover=False, kind="script"))
+            )
         return self._portal
 
     def _sync(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -57,6 +57,9 @@ class Settings(BaseModel):
         float,
         Field(gt=0, description="Seconds of waiting that are worth a level of priority."),
     ] = 60
+    host_idle_seconds: Annotated[
+        float, Field(gt=0, description="Seconds after which a host that has nothing to do ends.")
+    ] = 900
     log_level: Annotated[str, Field(description="Level of the log on stderr.")] = "WARNING"
     executor: Annotated[
         Literal["local", "dask", "ray"],

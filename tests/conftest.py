@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import signal
 import sys
+import time
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ import pytest
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.environment import prepare
+from mcp_orchestrator.core.leadership import Leadership
 from mcp_orchestrator.settings import Settings
 
 prepare()
@@ -22,6 +28,19 @@ def seeded() -> None:
     random.seed(0)
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_host_left(request: pytest.FixtureRequest) -> Generator[None]:
+    """End the hosts that a test started in its folder."""
+    folder: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    for lock in folder.rglob("host.lock") if folder else ():
+        leadership = Leadership(lock.parent, "host")
+        while (host := leadership.leader()) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(host.pid, signal.SIGKILL)
+            time.sleep(0.01)
 
 
 @pytest.fixture

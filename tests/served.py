@@ -48,7 +48,7 @@ TOYS = {"toys": "toys", "odd": "oddities"}
 ROWS: list[dict[str, Any]] = [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]
 SECRETIVE: Capability[[], int] = Capability(oddities.secretive, component="odd")
 Era = Literal["auto", "legacy"]
-SERVE = ["-m", "mcp_orchestrator", "serve"]
+SERVE = ["-m", "mcp_orchestrator", "serve", "--embedded"]
 
 
 class Summary(BaseModel):

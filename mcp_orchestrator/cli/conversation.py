@@ -59,15 +59,18 @@ class Conversation:
 
 @asynccontextmanager
 async def connected(folder: Path, *, quiet: bool) -> AsyncGenerator[Conversation]:
-    """Start the server on a project folder and speak with it until the block ends, and the server with it.
+    """Start the server on a project folder and speak with it until the block ends, and the server's host with it.
 
     What its libraries would put elsewhere on the machine goes into the state home, and so does its log.
     """
+    import anyio
     from mcp.client.client import Client
     from mcp.client.stdio import StdioServerParameters, stdio_client
     from mcp.shared.exceptions import MCPError
 
     from mcp_orchestrator.errors import StepFailed
+    from mcp_orchestrator.host.control import stop
+    from mcp_orchestrator.host.files import log_file
 
     home = folder / ".mcp-orchestrator"
     caches = {name: str(home / "cache") for name in ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
@@ -77,8 +80,9 @@ async def connected(folder: Path, *, quiet: bool) -> AsyncGenerator[Conversation
         env={**caches, "PYTHONPATH": _path()},
         cwd=folder,
     )
-    home.mkdir(exist_ok=True, mode=0o700)
-    place = home / "server.log"
+    place = log_file(home)
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.chmod(0o700)
     with place.open("a", encoding="utf-8") as log:
         try:
             async with Client(stdio_client(server, log)) as client:
@@ -86,6 +90,9 @@ async def connected(folder: Path, *, quiet: bool) -> AsyncGenerator[Conversation
         except* MCPError as errors:
             message = f"The server does not answer: {errors.exceptions[0]}. {place} says: {_end(place)}"
             raise StepFailed(message) from errors
+        finally:
+            with anyio.CancelScope(shield=True):
+                await stop(home)
 
 
 def _path() -> str:

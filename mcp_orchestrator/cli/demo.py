@@ -168,7 +168,7 @@ def _places(place: Path, artifacts: list[dict[str, Any]]) -> list[tuple[str, str
         *((path.name, str(path)) for path in save(artifacts, place / "report")),
         ("experiments (MLflow)", str(home / "mlflow.db")),
         ("runs and models", str(home / "orchestrator.db")),
-        ("server's log", str(home / "server.log")),
+        ("server's log", str(home / "logs" / "host.log")),
     ]
 
 

@@ -118,7 +118,7 @@ def cancel(session: Session, run: str) -> None:
     """
 
     async def doing(orchestrator: Orchestrator) -> RunView:
-        return orchestrator.view(await orchestrator.engine.cancel(run))
+        return orchestrator.view(await orchestrator.cancel(run))
 
     found = session.run(doing)
     if session.json:
@@ -137,7 +137,7 @@ def resume(session: Session, run: str) -> None:
     """
 
     async def doing(orchestrator: Orchestrator) -> RunView:
-        row = await orchestrator.engine.resume(run)
+        row = await orchestrator.resume(run)
         return await work(orchestrator, row.id, quiet=session.json)
 
     leave(session, session.run(doing, preload=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 
 import click
 
@@ -29,12 +30,18 @@ class Address(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - 
 
 @click.command(cls=Command)
 @click.option("--http", type=Address(), help="Serve over HTTP at this address of this machine instead.")
+@click.option("--embedded", is_flag=True, help="Do everything in this process; start no host.")
 @session
-def serve(session: Session, http: tuple[str, int] | None) -> None:
+def serve(session: Session, http: tuple[str, int] | None, *, embedded: bool) -> None:
     """Serve the project to agents over MCP.
 
-    On stdin and stdout, which is how a client starts it, until the client goes away; with --http until Ctrl-C.
+    On stdin and stdout, which is how a client starts it, until the client goes away; with --http until Ctrl-C. The work
+    is done by the host of the project, which is started when there is none and outlives the client.
     """
+    if http is None and not embedded and hasattr(socket, "AF_UNIX"):
+        from mcp_orchestrator.host.front import serve as front
+
+        front(str(session.settings().project))
     from mcp_orchestrator.server.app import serve_http, serve_stdio
 
     if http is None:

@@ -57,7 +57,9 @@ class Session:
         import anyio
 
         async def main() -> T:
-            async with self.orchestrator(preload=preload, home=home).running(recover=False) as orchestrator:
+            async with self.orchestrator(preload=preload, home=home).running(
+                recover=False, kind="command"
+            ) as orchestrator:
                 return await work(orchestrator)
 
         return anyio.run(main)

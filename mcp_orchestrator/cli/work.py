@@ -56,7 +56,7 @@ async def _cancel_when_asked(orchestrator: Orchestrator, run: str, *, task_statu
         async for _ in signals:
             note(f"Cancelling run {run[:8]} ...")
             with contextlib.suppress(NotReady):  # it ended in the same moment
-                await orchestrator.engine.cancel(run)
+                await orchestrator.cancel(run)
             return
 
 

@@ -73,9 +73,17 @@ def _hello(line: bytes | None) -> Hello:
 
 
 async def listen(
-    listener: socket.socket, hello: Hello, handlers: Mapping[str, Handler], guests: Mapping[str, Guest] | None = None
+    listener: socket.socket,
+    hello: Hello,
+    handlers: Mapping[str, Handler],
+    *,
+    guests: Mapping[str, Guest] | None = None,
+    peers: list[Hello] | None = None,
 ) -> None:
-    """Answer requests until cancelled; a peer of a kind among ``guests`` gets the connection for itself."""
+    """Answer requests until cancelled.
+
+    A peer of a kind among ``guests`` gets the connection for itself; ``peers`` is who is connected, kept up to date.
+    """
     async with anyio.create_task_group() as group:
         while True:
             connection = await accepted(listener)
@@ -84,13 +92,19 @@ async def listen(
                 with connection, contextlib.suppress(OSError):
                     connection.sendall(json.dumps({"refused": text}).encode() + b"\n")
                 continue
-            group.start_soon(_converse, Lines(connection), hello, handlers, guests or {})
+            group.start_soon(
+                _converse, Lines(connection), hello, handlers, guests or {}, [] if peers is None else peers
+            )
 
 
-async def _converse(lines: Lines, hello: Hello, handlers: Mapping[str, Handler], guests: Mapping[str, Guest]) -> None:
+async def _converse(
+    lines: Lines, hello: Hello, handlers: Mapping[str, Handler], guests: Mapping[str, Guest], peers: list[Hello]
+) -> None:
+    peer: Hello | None = None
     try:
         await lines.send(hello.encoded())
         peer = _hello(await lines.receive())
+        peers.append(peer)
         if peer.kind in guests:
             await guests[peer.kind](peer, lines)
         else:
@@ -98,6 +112,8 @@ async def _converse(lines: Lines, hello: Hello, handlers: Mapping[str, Handler],
     except (ConnectionError, OrchestratorError) as error:
         log.info("a connection ended: %s", error)
     finally:
+        if peer is not None:
+            peers.remove(peer)
         lines.close()
 
 

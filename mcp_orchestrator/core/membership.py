@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,6 +55,7 @@ class Member:
         self._changing: anyio.CancelScope | None = None
         self._leaving = False
         self._begun = False
+        self.peers: list[Hello] = []
 
     @property
     def leads(self) -> bool:
@@ -148,7 +150,7 @@ class Member:
             with bound(path) as listener:
                 try:
                     async with self._lead(former), anyio.create_task_group() as group:
-                        group.start_soon(listen, listener, self._hello, self._handlers)
+                        group.start_soon(partial(listen, listener, self._hello, self._handlers, peers=self.peers))
                         with anyio.CancelScope() as self._changing:
                             self._enter(None, task_status)
                             if not self._leaving:

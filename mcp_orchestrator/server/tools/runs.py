@@ -72,9 +72,9 @@ async def control_run(
     ],
 ) -> RunAnswer:
     """Cancel, pause or resume a run. What its finished steps made is kept."""
-    engine = orchestrator(ctx).engine
-    row = await {"cancel": engine.cancel, "pause": engine.pause, "resume": engine.resume}[action](run_id)
-    return RunAnswer.of(orchestrator(ctx).view(row))
+    held = orchestrator(ctx)
+    row = await {"cancel": held.cancel, "pause": held.pause, "resume": held.resume}[action](run_id)
+    return RunAnswer.of(held.view(row))
 
 
 def _listed(orchestrator: Orchestrator, status: str | None, workflow: str | None, begin: int) -> Runs:

@@ -1,0 +1,246 @@
+"""The thin front: what a client starts on stdio. It passes lines between client and host, and survives the host.
+
+When the host dies, the front reaches the next one (starting it if need be), introduces the client again without its
+noticing, and sends again what was not answered, marked as sent again: the host then does nothing twice. Standard
+library only; two threads, one for each direction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from typing import IO, TYPE_CHECKING, Any
+
+from mcp_orchestrator.host.reach import Unreachable, ours, place, reach
+
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["Front", "serve"]
+
+MARK = "mcp-orchestrator/"
+ENDING = f"notifications/{MARK}ending"
+TOO_OFTEN = 3
+LEAVE_WITHIN = 10.0
+KEPT = {"logging/setLevel": "", "resources/subscribe": "uri"}
+
+
+class _Asked:
+    """A request of the client that is not answered; ``sent`` is the number of the connection that has it."""
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        self.message = message
+        self.sent = 0
+
+    def line(self) -> bytes:
+        if self.sent and self.message["method"] == "tools/call":
+            self.message["params"]["_meta"][f"{MARK}resent"] = True
+        return json.dumps(self.message, separators=(",", ":")).encode() + b"\n"
+
+
+class Front:
+    """One client's way to the host of a project."""
+
+    def __init__(self, base: str, home: str, given: IO[bytes], to: IO[bytes]) -> None:
+        """Take the project folder, its state home, and the client's two ends; nothing is connected yet."""
+        self._base, self._home, self._given, self._to = base, home, given, to
+        self._name = os.urandom(8).hex()
+        self._version = ours()
+        self._asked: dict[Any, _Asked] = {}
+        self._introduction: list[bytes] = []
+        self._kept: dict[str, dict[str, Any]] = {}
+        self._connection: socket.socket | None = None
+        self._number = 0
+        self._silent = 0
+        self._losses = 0
+        self._noted: set[str] = set()
+        self._ended = False
+        self._sending = threading.Lock()
+        self._changed = threading.Condition()
+
+    def run(self) -> None:
+        """Pass lines until the client ends its side."""
+        down = threading.Thread(target=self._down, name="down", daemon=True)
+        down.start()
+        try:
+            for line in self._given:
+                self._take(line)
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+            with self._sending, contextlib.suppress(OSError):
+                if self._connection is not None:
+                    self._connection.shutdown(1)  # SHUT_WR: the host sees the end and answers what it can
+        down.join(LEAVE_WITHIN)
+
+    # From the client ---------------------------------------------------------------------------------------------
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message: dict[str, Any] = json.loads(line)
+        except ValueError:
+            message = {}
+        asked = None
+        if "method" in message:
+            if "id" in message:
+                asked = self._request(message)
+            else:
+                self._notification(message, line)
+        with self._sending:
+            if self._connection is not None and (asked is None or asked.sent != self._number):
+                if asked is not None:
+                    line, asked.sent = asked.line(), self._number
+                with contextlib.suppress(OSError):  # the other thread sees the loss too, and mends it
+                    self._connection.sendall(line)
+
+    def _request(self, message: dict[str, Any]) -> _Asked:
+        if message["method"] == "tools/call" and isinstance(message.get("params"), dict):
+            meta = message["params"].setdefault("_meta", {})
+            meta.setdefault(f"{MARK}request", f"{self._name}:{message['id']}")
+        asked = _Asked(message)
+        with self._changed:
+            if message["method"] == "initialize":
+                self._introduction = [json.dumps({**message, "id": f"{MARK}introduction"}).encode() + b"\n"]
+            if message["method"] in KEPT:
+                what = message.get("params", {}).get(KEPT[message["method"]], "")
+                self._kept[f"{message['method']} {what}"] = message
+            elif message["method"] == "resources/unsubscribe":
+                self._kept.pop(f"resources/subscribe {message.get('params', {}).get('uri', '')}", None)
+            self._asked[message["id"]] = asked
+            self._changed.notify_all()
+        return asked
+
+    def _notification(self, message: dict[str, Any], line: bytes) -> None:
+        with self._changed:
+            if message["method"] == "notifications/initialized":
+                self._introduction = [*self._introduction[:1], line]
+            elif message["method"] == "notifications/cancelled":
+                self._asked.pop(message.get("params", {}).get("requestId"), None)
+
+    # From the host -----------------------------------------------------------------------------------------------
+
+    def _down(self) -> None:
+        while not self._ended:
+            try:
+                connection = reach(self._base, self._home)
+            except Unreachable as error:
+                self._give_up(str(error))
+                self._wait()
+                continue
+            try:
+                with self._sending:
+                    self._introduce(connection)
+                orderly = self._pump(connection)
+            except OSError:
+                orderly = False
+            with self._sending:
+                self._connection = None
+                connection.close()
+            if orderly:
+                self._wait()
+            elif not self._ended:
+                self._lost()
+
+    def _introduce(self, connection: socket.socket) -> None:
+        """Greet the host, introduce a client that it has not met, and send what is not answered."""
+        self._number += 1
+        hello = {"hello": {"kind": "front", "version": self._version, "pid": os.getpid()}}
+        lines = [json.dumps(hello).encode() + b"\n"]
+        with self._changed:
+            waiting = list(self._asked.values())
+            if not any(one.message["method"] == "initialize" for one in waiting):
+                lines += self._introduction
+                for message in self._kept.values():
+                    if message["id"] not in self._asked:
+                        self._silent += 1
+                        again = {**message, "id": f"{MARK}{self._silent}"}
+                        lines.append(json.dumps(again).encode() + b"\n")
+            for one in waiting:
+                lines.append(one.line())
+                one.sent = self._number
+            if self._ended:
+                waiting.clear()
+        connection.sendall(b"".join(lines))
+        self._connection = connection
+        if self._ended:
+            connection.shutdown(1)
+
+    def _pump(self, connection: socket.socket) -> bool:
+        """Pass on what the host says until it ends; return whether it ended in good order."""
+        with connection.makefile("rb") as said:
+            self._greeted(json.loads(said.readline() or b"{}"))
+            for line in said:
+                message = json.loads(line)
+                if message.get("method") == ENDING:
+                    return True
+                if "id" in message and "method" not in message:
+                    if isinstance(message["id"], str) and message["id"].startswith(MARK):
+                        continue
+                    with self._changed:
+                        self._asked.pop(message["id"], None)
+                    self._losses = 0
+                self._say(line)
+        return self._ended
+
+    def _greeted(self, said: dict[str, Any]) -> None:
+        if "refused" in said:
+            self._give_up(str(said["refused"]))
+            return
+        theirs = said.get("hello", {}).get("version", self._version)
+        if theirs != self._version and theirs not in self._noted:
+            self._noted.add(theirs)
+            newer = "it hands over to this one when it is idle, if it is the older" if theirs else ""
+            _note(f"the host is of version {theirs}, this front of {self._version}; {newer}.")
+
+    def _say(self, line: bytes) -> None:
+        try:
+            self._to.write(line)
+            self._to.flush()
+        except (OSError, ValueError):  # the client has gone
+            self._ended = True
+
+    def _lost(self) -> None:
+        self._losses += 1
+        _note("the host ended unexpectedly; going on with the next one.")
+        if self._losses >= TOO_OFTEN:
+            self._give_up(
+                f"The orchestrator ended {self._losses} times over what was asked. "
+                f"Its log is {os.path.join(self._home, 'logs')}; mcp-orchestrator doctor looks for the cause."  # noqa: PTH118
+            )
+            self._losses = 0
+            self._wait()
+
+    def _give_up(self, text: str) -> None:
+        """Answer all that is asked with an error."""
+        _note(text)
+        with self._changed:
+            given, self._asked = self._asked, {}
+        for one in given:
+            error = {"code": -32603, "message": text}
+            self._say(json.dumps({"jsonrpc": "2.0", "id": one, "error": error}).encode() + b"\n")
+
+    def _wait(self) -> None:
+        """Wait until the client asks for something, or ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or bool(self._asked))
+
+
+def _note(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"mcp-orchestrator: {text}\n")
+        sys.stderr.flush()
+
+
+def serve(project: str | None) -> None:
+    """Serve the client on stdin and stdout until it ends, and end this process."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Front(*place(project), sys.stdin.buffer, sys.stdout.buffer).run()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(0)  # the other thread may wait for a host that does not end
