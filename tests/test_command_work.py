@@ -73,7 +73,8 @@ def test_runs_are_listed_and_one_whose_process_died_does_not_count_as_running(ru
 def test_a_run_is_shown_by_the_beginning_of_its_id_with_its_steps_metrics_and_events(runs: dict[str, str]) -> None:
     short = runs["done"][:8]
     assert answer("runs", short)["steps"][0]["name"] == "load"
-    assert [one["kind"] for one in answer("runs", short, "--events")] == ["step_started", "step_done", "run_succeeded"]
+    kinds = [one["kind"] for one in answer("runs", short, "--events")]
+    assert kinds == ["run_submitted", "run_started", "step_started", "step_done", "run_succeeded"]
     said = ask("runs", short).stdout
     assert "0.8 to 0.95" in said
     assert "\x1b[" not in said, "a pipe gets no colours"

@@ -142,7 +142,7 @@ async def test_a_worker_that_is_killed_each_time_ends_the_run_as_failed_and_resu
         assert "ended before it answered" in (row.error or "")
         assert [step.status for step in engine.journal.steps(row.id)] == ["done", "failed"]
         again = await engine.resume(row.id)
-        assert (again.forked_from, again.id != row.id) == (row.id, True)
+        assert (again.forked_from, again.origin, again.id != row.id) == (row.id, row.id, True)
         assert (await engine.wait(again.id)).result == {"value": [1, 4, 1]}
         assert engine.journal.run(row.id).status is Status.FAILED
 

@@ -224,7 +224,7 @@ async def test_trying_again_from_a_step_repeats_it_and_what_comes_after(settings
         run = await engine.submit("three", {"folder": str(tmp_path)})
         assert (await ended(engine, run)).result == {"value": [1, 1, 1]}
         again = await engine.retry(run, step="middle")
-        assert (again.forked_from, again.fork_step) == (run, "middle")
+        assert (again.forked_from, again.fork_step, again.origin) == (run, "middle", None)
         assert (await ended(engine, again.id)).result == {"value": [1, 2, 2]}
         assert engine.journal.run(run).result == {"value": [1, 1, 1]}
         with pytest.raises(UnknownName, match="middle"):

@@ -81,12 +81,12 @@ class Conduct:
                         need = Need(cpus=0, slots={"runs": 1})
                         turn = self._house.places.lease(need, priority=row.priority, fair=row.fair, label=row.id)
                         await held.enter_async_context(turn)
-                    claimed = await self._journal.do(runs.claim, row.id, self._journal.owner, row.owner)
+                    claimed = await self._claim(row)
                     if claimed is not None:
                         again = await self._perform(claimed)
             if deadline.cancelled_caught:
                 with anyio.CancelScope(shield=True):
-                    await self._end(claimed, Status.TIMED_OUT, row.id)
+                    await self._end(claimed or await self._claim(row), Status.TIMED_OUT, row.id)
             elif self._work.scope.cancelled_caught:
                 with anyio.CancelScope(shield=True):
                     await self._end(claimed, Status.CANCELLED, row.id)
@@ -98,6 +98,10 @@ class Conduct:
         finally:
             logs.run_id.reset(token)
         return again
+
+    async def _claim(self, row: RunRow) -> RunRow | None:
+        with anyio.CancelScope(shield=True):  # what is claimed must be known to be
+            return await self._journal.do(runs.claim, row.id, self._journal.owner, row.owner)
 
     async def _perform(self, row: RunRow) -> bool:
         """Run the workflow's function; whatever it raises becomes the run's end."""

@@ -127,7 +127,11 @@ class Event(BaseModel):
 
 
 class RunRow(BaseModel):
-    """A run."""
+    """A run.
+
+    ``origin`` is the first of the runs that this one continues: what they leave behind (a version, an experiment) is
+    the work of that one.
+    """
 
     id: str
     workflow: str
@@ -148,6 +152,7 @@ class RunRow(BaseModel):
     parent: str | None = None
     forked_from: str | None = None
     fork_step: str | None = None
+    origin: str | None = None
     created_by: str = ""
     fence: int = 0
     created: int

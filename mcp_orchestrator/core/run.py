@@ -87,6 +87,11 @@ class Run:
         self._next = len(self._known)
         self._attempts = Attempts(self.journal, self.dispatcher, self.row, self)
 
+    @property
+    def origin(self) -> str:
+        """The id under which the run's work is known: its own, or that of the run that it continues."""
+        return self.row.origin or self.id
+
     # Steps -------------------------------------------------------------------------------------------------------
 
     async def step(

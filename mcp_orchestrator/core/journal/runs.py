@@ -143,7 +143,11 @@ def fork(db: sqlite3.Connection, run: str, origin: str, spec: str, step: str | N
     names = {str(one[0]): int(one[1]) for one in db.execute("SELECT name, position FROM step WHERE run=?", (origin,))}
     if step is not None and step not in names:
         raise UnknownName("step", step, names)
-    about = {"forked_from": origin, "fork_step": step or "", "priority": first.priority, "fair": first.fair}
+    about: dict[str, Any] = {"forked_from": origin, "priority": first.priority, "fair": first.fair}
+    if step is not None:
+        about["fork_step"] = step
+    elif json.loads(spec) == first.spec:
+        about["origin"] = first.origin or origin
     submit(db, run, first.workflow, spec, {**about, "created_by": first.created_by})
     columns = "name, position, component, capability, inputs, status, reason, result, attempt, started, ended, params"
     db.execute(
