@@ -31,7 +31,7 @@ class Backfill:
 
     def block(self, ask: Ask) -> None:
         """Note a waiting request that was found to lack something."""
-        known = self._of(ask.lacks)
+        known = self.of(ask.lacks)
         if known is None or ask.before(known):
             self._blocked[ask.lacks] = ask
 
@@ -40,7 +40,7 @@ class Backfill:
         if not self._blocked:
             return
         for name, _ in ask.wants:
-            first = self._of(name)
+            first = self.of(name)
             if first is not None and first is not ask and first.before(ask):
                 first.passed += 1
                 if self.reserved is None and (first.passed >= self._passes or now - first.asked >= self._patience):
@@ -53,7 +53,8 @@ class Backfill:
         self.reserved = None
         return True
 
-    def _of(self, name: str) -> Ask | None:
+    def of(self, name: str) -> Ask | None:
+        """Return the first request that was found to lack a resource."""
         known = self._blocked.get(name)
         if known is not None and (known.state is not State.WAITING or known.lacks != name):
             del self._blocked[name]

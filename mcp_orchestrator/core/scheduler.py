@@ -104,7 +104,8 @@ class Scheduler:
             ask.lacks = self._lacking(ask, now)
             if not ask.lacks:
                 self._start(ask, now)
-                self._rekey(client)
+                if client.waiting:
+                    self._rekey(client)
                 return ask
         self._wait(ask, lane)
         if deadline is not None:
@@ -113,10 +114,7 @@ class Scheduler:
         return ask
 
     def release(self, ask: Ask, now: float) -> list[Ask]:
-        """Give back what a request holds, or take it out of the line; return those that start now.
-
-        A request that has ended already is left alone.
-        """
+        """Give back what a request holds, or take it out of the line; return those that start now."""
         if ask.state is State.ENDED:
             return []
         if ask.state is State.WAITING:
@@ -129,10 +127,9 @@ class Scheduler:
         client.held -= 1
         self._shares.leave(client)
         self._reopen(ask)
-        if not self.waiting:
-            return []
-        self._rekey(client)
-        return self._fill(now)
+        if client.waiting:
+            self._rekey(client)
+        return self._fill(now) if self.waiting else []
 
     def advance(self, now: float) -> tuple[list[Ask], list[Ask]]:
         """Let time pass; return the requests that start now, and those that gave up at their deadline."""
@@ -156,7 +153,7 @@ class Scheduler:
         return self._fill(now)
 
     def set_aside(self, megabytes: int, now: float) -> list[Ask]:
-        """Hold so much memory, in all, for caches; return the requests that start now."""
+        """Hold so much memory in all for caches; return the requests that start now."""
         self.ledger.free[MEMORY] += self._aside - megabytes
         self._aside = megabytes
         return self._fill(now)
@@ -164,6 +161,10 @@ class Scheduler:
     def why(self, ask: Ask, now: float) -> str:
         """Return what a waiting request waits for: the name of a counter, ``rate:KEY``, or ``turn``."""
         return self._lacking(ask, now) or "turn"
+
+    def blocked(self, name: str) -> Ask | None:
+        """Return the first request that was found to lack a resource."""
+        return self._backfill.of(name)
 
     def _start(self, ask: Ask, now: float) -> None:
         client = ask.client
