@@ -293,3 +293,24 @@ async def test_a_big_answer_arrives_whole(settings: Settings) -> None:
     async with at_work(settings) as workers:
         text = "ä" * 3_000_000
         assert (await perform(workers, toy("chatter", text=text))).value == text
+
+
+async def test_a_submission_that_is_given_up_while_a_worker_is_born_leaves_nothing(settings: Settings) -> None:
+    async with at_work(settings) as workers:
+        with anyio.move_on_after(0.01):
+            await workers.submit(toy("add", a=1), lambda _fraction, _message: None)
+        assert (await perform(workers, toy("add", a=1))).value == 2
+        processes = [psutil.Process(workers.zygote), *psutil.Process(workers.zygote).children(recursive=True)]
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
+
+
+def test_an_executor_can_be_made_before_there_is_an_event_loop(settings: Settings) -> None:
+    workers = Workers(settings, preload=False)
+
+    async def work() -> int:
+        try:
+            return (await perform(workers, toy("add", a=1))).value
+        finally:
+            await workers.close()
+
+    assert anyio.run(work) == 2

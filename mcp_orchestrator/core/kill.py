@@ -26,6 +26,7 @@ __all__ = [
     "WIDTH",
     "adopt_orphans",
     "birth",
+    "children",
     "descendants",
     "die_with",
     "end",
@@ -77,12 +78,22 @@ def birth(pid: int) -> int:
         return 0
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes whose parent a process is, on Linux."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - numbers, not paths
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
+                found.extend(int(one) for one in file.read().split())
+    return found
+
+
 def descendants(pid: int) -> list[int]:
     """Return the processes that descend from a process, nearest first."""
     if LINUX:
-        found = _children(pid)
+        found = children(pid)
         for one in found:
-            found.extend(_children(one))
+            found.extend(children(one))
         return found
     import psutil  # noqa: PLC0415 - only where there is no /proc
 
@@ -202,15 +213,6 @@ def _owner(pid: int) -> str:
 
 def _all() -> list[int]:
     return [int(one) for one in os.listdir(PROC) if one.isdecimal()]  # noqa: PTH208 - numbers, not paths
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - numbers, not paths
-            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
-                found.extend(int(one) for one in file.read().split())
-    return found
 
 
 def _stat(pid: int) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio import to_thread
 
-from mcp_orchestrator.core.kill import birth, end, identity, mark
+from mcp_orchestrator.core.kill import birth, end, identity, mark, sweep
 from mcp_orchestrator.core.output import log_of
 from mcp_orchestrator.core.pool import Pool
 from mcp_orchestrator.core.processes import WorkerProcess
@@ -77,6 +77,7 @@ class Workers:
         self._serial = count(1)
         self._jobs: dict[str, _Job] = {}
         self._busy: dict[WorkerProcess, _Job] = {}
+        self._beginning = anyio.Lock()
         self._threads = anyio.CapacityLimiter(8)
 
     @property
@@ -100,9 +101,10 @@ class Workers:
         return Capacity(cpus=self._settings.workers, memory_mb=psutil.virtual_memory().total >> 20)
 
     async def submit(self, task: Task, report: Report) -> WorkerRef:
-        """Hand a task to an idle worker, or to a new one."""
+        """Hand a task to an idle worker, or to a new one; the first time, leftovers of dead processes end before."""
+        if not self._place:
+            await self._begin()
         worker = await self._pool.take(task.run)
-        self._place = self._place or identity(self._settings.home)
         place = str(next(self._serial))
         sign = mark(self._place, place, f"{task.run}/{task.step}/{task.attempt}")
         job = self._jobs[place] = self._busy[worker] = _Job(task, report, worker, sign)
@@ -167,6 +169,15 @@ class Workers:
                 await self.kill(WorkerRef(executor=self.name, place=place, pid=job.worker.pid))
             await self._pool.close()
 
+    async def _begin(self) -> None:
+        """Before anything runs, end what a dead process of this state home left running: it may be the same step."""
+        async with self._beginning:
+            if not self._place:
+                home = self._settings.home
+                home.mkdir(parents=True, exist_ok=True, mode=0o700)
+                await self._apart(sweep, home)
+                self._place = identity(home)
+
     # What workers say ------------------------------------------------------------------------------------------------
 
     def _heard(self, worker: WorkerProcess, message: dict[str, Any] | None) -> None:
@@ -219,11 +230,13 @@ class Workers:
                 await job.gone.wait()
                 return ended
             job.ending = True
-            ended = await self._apart(end, job.worker.pid, job.worker.born, job.mark)
-        self._busy.pop(job.worker, None)
-        job.worker.close()
-        self._pool.forget(job.worker)
-        job.gone.set()
+            try:
+                ended = await self._apart(end, job.worker.pid, job.worker.born, job.mark)
+            finally:
+                self._busy.pop(job.worker, None)
+                job.worker.close()
+                self._pool.forget(job.worker)
+                job.gone.set()
         return ended
 
     async def _apart(self, work: Callable[..., T], *args: object) -> T:

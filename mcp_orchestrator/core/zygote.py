@@ -20,7 +20,7 @@ import traceback
 from contextlib import suppress
 
 from mcp_orchestrator.core.environment import prepare
-from mcp_orchestrator.core.kill import adopt_orphans, die_with, end
+from mcp_orchestrator.core.kill import adopt_orphans, children, die_with, end
 from mcp_orchestrator.core.worker import FIRST, Worker, load
 from mcp_orchestrator.settings import Settings
 
@@ -48,7 +48,9 @@ def main(control_fd: int, settings: str, *, preload: bool, tracking: bool) -> No
     try:
         while True:
             ready, _, _ = select.select([control], [], [], 0 if pending else 1.0)
-            living -= set(_reaped())
+            if gone := _reaped() & living:
+                living -= gone
+                _tidy(living)
             if ready and len(pending) <= len(later):  # a worker without the first libraries would import them again
                 request, sockets, _, _ = socket.recv_fds(control, 1, 1)
                 if not request:
@@ -66,8 +68,8 @@ def main(control_fd: int, settings: str, *, preload: bool, tracking: bool) -> No
                         living.add(_prepare_tracking(control, settings))
                     control.sendall(b'{"ready": true}\n')
     finally:
-        for pid in living:
-            end(pid)
+        living.clear()
+        _tidy(living)
 
 
 def _fork(control: socket.socket, task_fd: int, settings: str) -> int:
@@ -114,12 +116,19 @@ def _lead(pid: int) -> None:
         os.setpgid(pid, pid)
 
 
-def _reaped() -> list[int]:
-    done: list[int] = []
+def _reaped() -> set[int]:
+    done: set[int] = set()
     with suppress(ChildProcessError):
         while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
-            done.append(pid)
+            done.add(pid)
     return done
+
+
+def _tidy(living: set[int]) -> None:
+    """End all children but the living workers: what comes to us by the death of a worker is left of its step."""
+    for pid in children(os.getpid()):
+        if pid not in living:
+            end(pid)
 
 
 if __name__ == "__main__":
