@@ -550,6 +550,10 @@ def test_limits_that_make_no_sense_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "orchestrator.toml").write_text('[limits]\n"client:*" = 2\n[rates]\ntotal = [5, 60]\n', "utf-8")
     settings = Settings.load(tmp_path)
     assert (settings.limits, settings.rates) == ({"client:*": 2}, {"total": (5, 60.0)})
+    assert settings.allocation_timeout == 300
+    made = Resources.of(settings, Capacity(cpus=3))
+    first, second, third = (made.scheduler.ask(Need(), 0.0, fair="ann") for _ in range(3))
+    assert [made.scheduler.why(one, 0.0) for one in (first, second, third)][2] == "limit:client:ann"
     with pytest.raises(InvalidInput, match=r"limits\.everything"):
         some(limits={"everything": 1})
 

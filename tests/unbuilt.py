@@ -18,7 +18,7 @@ _BROUGHT_BY: dict[str, str] = {
         health.status health.trend health.cascade health.kept health.parts metrics.kinds metrics.windows metrics.export
         metrics.kept alerts.rules alerts.severity alerts.lifecycle alerts.escalation alerts.duplicates alerts.storm
         alerts.delivery alerts.statistics monitor.anomalies monitor.dashboards monitor.reports gates.monitoring
-        build.runbook events.monitoring data.quality_alerts safety.tracing settings.health resources.thresholds""",
+        build.runbook events.monitoring data.quality_alerts safety.tracing settings.health""",
     "schedules and the retraining workflow": """
         retrain.schedule retrain.performance retrain.drift retrain.volume retrain.manual retrain.compare
         retrain.rollout data.schedule data.backfill data.incremental""",
@@ -29,10 +29,8 @@ _BROUGHT_BY: dict[str, str] = {
     "the workflows for data, optimization and experiments": """
         workflow.prepare workflow.optimize workflow.experiment gates.data data.selection""",
     "the workflow that builds in six phases": "build.requirements build.phases build.progress",
-    "the deployment of models and the leasing of graphics processors": "settings.deployment resources.gpu",
-    "the pool of connections and the cache of models": "resources.pool resources.cache",
+    "the deployment of models": "settings.deployment",
     "steps side by side in a run": "engine.parallel",
-    "leases of memory and leases across processes": "resources.real resources.expired",
     "a run of the protocol's inspector in CI, which needs Node 22": "card.inspector",
     "a comparison of runs on the surfaces": "tracking.compare",
     "executors on other machines": "engine.elsewhere",

@@ -51,7 +51,8 @@ class Lease:
 
     async def __aenter__(self) -> Self:
         """Wait for the turn."""
-        await self._resources.enter(self)
+        if not self._resources.enter(self):
+            await self._resources.wait(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -74,15 +74,15 @@ class Ledger:
         known = self.totals.get(name)
         return self.limits.of([name[len(LIMIT) :]])[0][1] if known is None else known
 
-    def lacking(self, wants: Wants, kept: Mapping[str, int] | None) -> str | None:
-        """Return the first counter of which there is too little, what is ``kept`` for another one left alone."""
+    def lacking(self, wants: Wants, kept: Mapping[str, int] | None) -> str:
+        """Return the first counter of which there is too little, what is ``kept`` left alone; else nothing."""
         free = self.free
         if kept is None:
             for name, amount in wants:
                 if free[name] < amount:
                     return name
-            return None
-        return next((name for name, amount in wants if free[name] - kept.get(name, 0) < amount), None)
+            return ""
+        return next((name for name, amount in wants if free[name] - kept.get(name, 0) < amount), "")
 
     def take(self, wants: Wants, cpus: int, kept: Mapping[str, int] | None) -> tuple[int, tuple[int, ...]]:
         """Take what `lacking` found to be there; return how many processors, up to ``cpus``, and which GPUs."""

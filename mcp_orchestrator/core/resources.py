@@ -22,6 +22,7 @@ from mcp_orchestrator.core.standing import snapshot, waited
 from mcp_orchestrator.core.tasks import Capacity, Need
 from mcp_orchestrator.core.thresholds import Tell, Thresholds, Watch
 from mcp_orchestrator.errors import NotReady, OutOfTime
+from mcp_orchestrator.settings import Settings
 
 __all__ = ["Lease", "Resources"]
 
@@ -62,6 +63,20 @@ class Resources:
         self._granted: dict[int, Lease] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due: tuple[float, asyncio.AbstractEventLoop] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, capacity: Capacity, *, fences: int = 1, tell: Tell | None = None) -> Resources:
+        """Return the resources of an executor's ``capacity``, with the pools, limits and rates of the settings."""
+        return cls(
+            capacity,
+            slots=settings.pools,
+            limits=settings.limits,
+            rates=settings.rates,
+            ageing=settings.ageing,
+            gpu_timeout=settings.allocation_timeout,
+            fences=fences,
+            tell=tell,
+        )
 
     def lease(
         self,
@@ -187,34 +202,28 @@ class Resources:
 
     # What a lease calls
 
-    async def enter(self, lease: Lease) -> None:
-        """Wait for a lease's turn."""
+    def enter(self, lease: Lease) -> bool:
+        """Ask for a lease; return whether it is granted, and needs no waiting."""
         need = lease.need
         if not (need.cpus or need.memory_mb or need.gpus or need.slots or self._limited or lease.expires):
-            return
+            return True
         now = self.clock()
         deadline = None if lease.timeout is None else now + lease.timeout
         ask = lease.ask = self.scheduler.ask(
             need, now, priority=lease.priority, fair=lease.fair, keys=lease.keys, label=lease.label, deadline=deadline
         )
         if ask.state is State.WAITING:
-            await self._wait(lease, ask)
-        elif self._thresholds is not None:
+            return False
+        if self._thresholds is not None:
             self._thresholds.look(self.scheduler, now)
-        lease.cpus, lease.gpus = ask.cpus, ask.gpus
-        if lease.expires:
-            lease.fence = next(self._fences)
-            self._expiries.put(lease, self.clock() + lease.expires)
-            self._arm()
+        self._hold(lease, ask)
+        return True
 
-    def leave(self, lease: Lease) -> None:
-        """Give back what a lease holds; one that has ended is left alone."""
-        if lease.expires:
-            self._expiries.drop(lease)
-        if lease.ask is not None and lease.ask.state is not State.ENDED:
-            self._after(self.scheduler.release(lease.ask, self.clock()))
-
-    async def _wait(self, lease: Lease, ask: Ask) -> None:
+    async def wait(self, lease: Lease) -> None:
+        """Wait for the turn of a lease that was not granted at once."""
+        ask = lease.ask
+        if ask is None:
+            return
         ask.holder = lease
         turn = lease.turn = asyncio.get_running_loop().create_future()
         try:
@@ -225,12 +234,27 @@ class Resources:
             raise
         if not granted:
             raise OutOfTime(waited(self.scheduler, ask, lease.timeout or 0.0))
+        self._hold(lease, ask)
+
+    def leave(self, lease: Lease) -> None:
+        """Give back what a lease holds; one that has ended is left alone."""
+        if lease.expires:
+            self._expiries.drop(lease)
+        if lease.ask is not None and lease.ask.state is not State.ENDED:
+            self._after(self.scheduler.release(lease.ask, self.clock()))
+
+    def _hold(self, lease: Lease, ask: Ask) -> None:
+        lease.cpus, lease.gpus = ask.cpus, ask.gpus
+        if lease.expires:
+            lease.fence = next(self._fences)
+            self._expiries.put(lease, self.clock() + lease.expires)
+            self._arm()
 
     def _after(self, started: list[Ask]) -> None:
         """Wake those that start; make room for those that wait for memory; set the timer."""
         for ask in started:
             ask.holder.wake(granted=True)
-        if self.caches.held:
+        if self.caches.held and self.scheduler.waiting:
             self._make_room()
         if self._thresholds is not None:
             self._thresholds.look(self.scheduler, self.clock())

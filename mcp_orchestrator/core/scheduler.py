@@ -15,7 +15,8 @@ How long a lease will last is not known, so the reservation is of amounts, not o
 
 Cost. Requests that take the same wait in one lane, as only the first of them must be looked at ("equivalence classes":
 Verma et al., "Large-scale cluster management at Google with Borg", EuroSys 2015). Lanes, clients and requests stand in
-heaps; after a release at most ``look`` lanes that do not fit are looked at. So each operation costs O(log n).
+heaps; after a release at most ``look`` lanes that do not fit are looked at, besides those that its limits had shut. So
+an operation costs O(log n) in the number of requests.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class Scheduler:
     ) -> None:
         """Start with everything free.
 
-        ``slots`` are named counters, ``limits`` say how many requests with a key may hold something at once, ``rates``
-        how many may start in how many seconds (keys: see `mcp_orchestrator.core.limits`).
+        ``slots`` are named counters, ``limits`` how many with a key may hold something at once, ``rates`` how many may
+        start in how many seconds (keys: see `mcp_orchestrator.core.limits`).
         """
         self.ledger = Ledger(capacity, slots or {}, limits or {})
         self.granted: dict[Ask, None] = {}
@@ -143,9 +144,9 @@ class Scheduler:
 
     def due(self) -> float | None:
         """Return the time at which `advance` may have something to do, or None."""
-        deadline, lane = self._deadlines.first(), self._later.first()
-        times = [self._deadlines.key(deadline)] if deadline is not None else []
-        return min([*times, self._later.key(lane)] if lane is not None else times, default=None)
+        ask, lane = self._deadlines.first(), self._later.first()
+        times = (ask and self._deadlines.key(ask), lane and self._later.key(lane))
+        return min((one for one in times if one is not None), default=None)
 
     def resize(self, capacity: Capacity, now: float) -> list[Ask]:
         """Change what there is; nothing is taken from those that hold it. Return the requests that start now."""
@@ -163,12 +164,12 @@ class Scheduler:
         return self._lacking(ask, now) or "turn"
 
     def blocked(self, name: str) -> Ask | None:
-        """Return the first request that was found to lack a resource."""
+        """Return the first request that lacks a resource, as far as known."""
         return self._backfill.of(name)
 
     def _start(self, ask: Ask, now: float) -> None:
         client = ask.client
-        kept = self._backfill.kept(ask)
+        kept = self._backfill.kept(ask) if self._backfill.reserved else None
         ask.cpus, ask.gpus = self.ledger.take(ask.wants, ask.need.cpus, kept)
         ask.size = self.ledger.size(ask.wants, ask.cpus)
         for key in ask.rates:
@@ -177,9 +178,10 @@ class Scheduler:
         client.held += 1
         ask.state, ask.began = State.GRANTED, now
         self.granted[ask] = None
-        self._backfill.start(ask, now)
-        if self._backfill.end(ask):
-            self._reopen(ask)
+        if self.waiting or self._backfill.reserved:
+            self._backfill.start(ask, now)
+            if self._backfill.end(ask):
+                self._reopen(ask)
 
     def _wait(self, ask: Ask, lane: Lane | None) -> None:
         client = ask.client
@@ -197,7 +199,7 @@ class Scheduler:
     def _unwait(self, ask: Ask) -> None:
         """Take a request out of its lane, and the lane away when it was the last one."""
         lane, client = ask.lane, ask.client
-        if lane is None:
+        if lane is None:  # it never waited
             return
         lane.asks.drop(ask)
         client.waiting -= 1
@@ -257,8 +259,8 @@ class Scheduler:
         if why.startswith(RATE):
             lane.shut = why
             self._later.put(lane, max(self._rates.due(key) for key in ask.rates))
-            if self._backfill.end(ask):
-                self._reopen(ask)  # while it waits for time only, others may go
+            if self._backfill.end(ask):  # while it waits for time only, others may go
+                self._reopen(ask)
         else:
             self._backfill.block(ask)
             if why.startswith(LIMIT):
@@ -292,7 +294,8 @@ class Scheduler:
 
     def _lacking(self, ask: Ask, now: float) -> str:
         self.examined += 1
-        why = self.ledger.lacking(ask.wants, self._backfill.kept(ask))
-        if why is None:
-            why = next((f"{RATE}{key}" for key in ask.rates if self._rates.due(key) > now), "")
-        return why
+        kept = self._backfill.kept(ask) if self._backfill.reserved else None
+        why = self.ledger.lacking(ask.wants, kept)
+        if why or not ask.rates:
+            return why
+        return next((f"{RATE}{key}" for key in ask.rates if self._rates.due(key) > now), "")
