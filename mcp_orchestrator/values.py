@@ -8,11 +8,12 @@ is the SHA-256 of the stored bytes, so a reference always means the same thing.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 __all__ = [
+    "SECRET",
     "Artifact",
     "Cell",
     "Column",
@@ -29,9 +30,14 @@ __all__ = [
     "Timeline",
     "Trained",
     "Value",
+    "without_secrets",
 ]
 
 INLINE_ROWS = 200
+SECRET = re.compile(r"(?i)pass|pwd|token|secret|key|credential|auth")
+"""What stands in the name of a parameter that is not to be shown."""
+USER = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
+QUERY = re.compile(r"([?&]([^=&\s]+)=)[^&#\s]*")
 DATASET = re.compile(r"dataset://(?P<name>[\w.-]{1,80})@(?P<digest>[0-9a-f]{64})")
 
 Records = Annotated[
@@ -184,3 +190,18 @@ class Timeline(Value):
     ended: bool
     ticks: list[tuple[float, str]] = Field(default_factory=list[tuple[float, str]])
     lanes: list[Lane] = Field(default_factory=list[Lane])
+
+
+def without_secrets(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return JSON values in which the URLs show neither passwords nor the parameters that are named like secrets."""
+    if isinstance(value, str):
+        return QUERY.sub(_hidden, USER.sub(r"\1:***@", value)) if "://" in value else value
+    if isinstance(value, dict):
+        return {name: without_secrets(part) for name, part in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [without_secrets(part) for part in cast("list[Any]", value)]
+    return value
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return f"{found[1]}hidden" if SECRET.search(found[2]) else found[0]

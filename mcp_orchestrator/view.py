@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mcp_orchestrator.core.history import History
 from mcp_orchestrator.core.rows import RunRow, Status, StepRow
+from mcp_orchestrator.values import without_secrets
 
 __all__ = ["RunView", "StepView", "in_full", "view"]
 
@@ -51,7 +52,7 @@ def view(row: RunRow, steps: list[StepRow]) -> RunView:
     begun, ended = row.started or row.created, row.ended
     return RunView.model_validate(
         {
-            **(row.result or {}),
+            **without_secrets(row.result or {}),
             "run_id": row.id,
             "workflow": row.workflow,
             "status": row.status,

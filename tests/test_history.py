@@ -25,7 +25,7 @@ from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.engine import Engine, Workflow
 from mcp_orchestrator.core.executors import Workers
 from mcp_orchestrator.core.history import history, step_of
-from mcp_orchestrator.core.journal import Journal
+from mcp_orchestrator.core.journal import Journal, steps
 from mcp_orchestrator.core.journal.prune import old, prune
 from mcp_orchestrator.core.output import log_of
 from mcp_orchestrator.core.policy import Policy
@@ -34,6 +34,7 @@ from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.core.tasks import Capacity
 from mcp_orchestrator.settings import Settings
+from mcp_orchestrator.values import without_secrets
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -72,7 +73,12 @@ async def napping(run: Run, spec: Spec) -> Answer:
     return Answer(value=await run.step("say", chatter, text="after"))
 
 
+async def wide(run: Run, _spec: Spec) -> Answer:
+    return Answer(value=await run.map("item", add, [{"a": number} for number in range(120)]))
+
+
 WORKFLOWS = [
+    Workflow("wide", Spec, wide, ("item",)),
     Workflow("eventful", Spec, eventful, ("talk", "unwanted", "tried", "optional", "sum", "below", "promote")),
     Workflow("small", Spec, small, ("add",)),
     Workflow("napping", Spec, napping, ("talk", "say")),
@@ -357,3 +363,74 @@ async def test_a_run_that_is_needed_or_at_work_is_not_forgotten(tmp_path: Path) 
         assert {one.id for one in old(engine.journal, 2**60)} == {run, child.id}
         assert prune(engine.journal, [run, child.id]) == 2
         assert engine.journal.runs() == []
+
+
+# Secrets, and much of everything -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgresql://ann:s3cret@host/db?sslmode=require", "postgresql://ann:***@host/db?sslmode=require"),
+        ("mysql+pymysql://ann:s3:cr/et@host", "mysql+pymysql://ann:***@host"),
+        ("https://host/a?token=abc&n=1&api_key=d#x", "https://host/a?token=hidden&n=1&api_key=hidden#x"),
+        ("dataset://iris@0123", "dataset://iris@0123"),
+        ("a mail to ann@host: key=1", "a mail to ann@host: key=1"),
+        ({"data": ["sqlite:///a.db", {"url": "x://u:p@h"}]}, {"data": ["sqlite:///a.db", {"url": "x://u:***@h"}]}),
+        ({"n": 1.5, "none": None}, {"n": 1.5, "none": None}),
+    ],
+)
+def test_urls_are_shown_without_their_secrets(given: object, shown: object) -> None:
+    assert without_secrets(given) == shown
+
+
+@pytest.mark.anyio
+async def test_no_surface_shows_the_password_of_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = Journal(tmp_path / ".mcp-orchestrator")
+    url = "postgresql://ann:s3cret@host/db"
+    row = await journal.submit("train", {"data": url, "target": "y"})
+    noted = steps.Noted(name="load", position=0, status="done", component="c", params={"data": url}, result=url)
+    await journal.do(steps.note, row.id, noted)
+    async with served(Settings.load(tmp_path)) as server:
+        texts = [
+            await text_of(server, f"run://{row.id}"),
+            await text_of(server, f"run://{row.id}/steps/load"),
+            json.dumps(await server.call("list_runs")),
+        ]
+    texts.append(await anyio.to_thread.run_sync(lambda: ask("runs", row.id, "--steps", "--json").stdout))
+    assert not [text for text in texts if "s3cret" in text]
+    assert "ann:***@host" in texts[1]
+    journal.close()
+
+
+@pytest.mark.anyio
+async def test_many_attempts_and_events_come_in_pages(tmp_path: Path) -> None:
+    async with engine_of(tmp_path) as engine:
+        run = await engine.submit("wide", {})
+        with anyio.fail_after(60):
+            assert (await engine.wait(run)).status is Status.SUCCEEDED
+    async with served(Settings.load(tmp_path)) as server:
+        names: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = await server.call("get_run", run_id=run, detail="full", cursor=cursor)
+            assert len(page["attempts"]) <= 50
+            names += [one["step"] for one in page["attempts"]]
+            if (cursor := page.get("next_cursor")) is None:
+                break
+        assert sorted(names) == sorted(f"item[{number}]" for number in range(120))
+        assert page["resources"]["attempts"] == 120
+        seen: list[int] = []
+        address: str | None = f"run://{run}/events"
+        while address is not None:
+            facts = json.loads(await text_of(server, address))
+            seen += [one["seq"] for one in facts["events"]]
+            address = facts.get("next")
+        known = server.orchestrator.journal.events(run, most=10_000)
+        assert seen == [one.seq for one in known]
+        assert "item[120 items]" in await text_of(server, f"run://{run}/timeline")
+        lines = json.loads(await text_of(server, f"run://{run}/log?step=item"))
+        assert (len(lines["lines"]), lines["more"]) == (200, True)
+        rest = json.loads(await text_of(server, f"run://{run}/log?step=item&cursor={lines['cursor']}"))
+        assert (len(rest["lines"]), rest["more"]) == (40, False)

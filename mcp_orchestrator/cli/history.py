@@ -91,7 +91,7 @@ def said(session: Session, orchestrator: Orchestrator, run: str, step: str, leve
 
     row = orchestrator.journal.run(run)
     known = [one.name for one in orchestrator.journal.steps(row.id)]
-    if step and step not in known and not followed:
+    if step and step not in {*known, *(one.partition("[")[0] for one in known)} and not followed:
         raise UnknownName("step", step, known)
     empty = True
     for line in _lines(orchestrator, row.id, step, level, followed=followed):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.rows import Approval, AttemptRow, RunRow, StepRow
 from mcp_orchestrator.core.timeline import alone, timeline
-from mcp_orchestrator.values import Timeline
+from mcp_orchestrator.values import Timeline, without_secrets
 from orchestrator_memory.door import now
 
 __all__ = ["Attempt", "History", "Step", "Used", "history", "step_of", "timeline_of"]
@@ -44,7 +44,10 @@ class Used(BaseModel):
 
 
 class Step(BaseModel):
-    """A step with its inputs (data as references), its answer and its attempts; times in microseconds UTC."""
+    """A step with its inputs, its answer and its attempts; times in microseconds UTC.
+
+    Data are references, and URLs are without their secrets.
+    """
 
     name: str
     component: str
@@ -122,7 +125,8 @@ def _forks(journal: Journal, run: str) -> list[str]:
 
 
 def _step(row: StepRow, tried: list[Attempt]) -> Step:
-    return Step(**row.model_dump(exclude={"inputs", "attempt"}), seconds=row.seconds, attempts=tried)
+    facts = without_secrets(row.model_dump(exclude={"inputs", "attempt"}))
+    return Step(**facts, seconds=row.seconds, attempts=tried)
 
 
 def _attempt(row: AttemptRow) -> Attempt:

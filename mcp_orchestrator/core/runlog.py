@@ -50,8 +50,8 @@ class Page(BaseModel):
 def read(home: Path, run: str, *, step: str = "", level: str = "", cursor: str = "", most: int = 200) -> Page:
     """Return lines of a run's log from ``cursor`` on, those of one ``step`` and from one ``level`` up.
 
-    A log that was turned over meanwhile is read from the oldest line that is left. The last line is left for the next
-    page while it has no end.
+    The name of a map means all its items. A log that was turned over meanwhile is read from the oldest line that is
+    left. The last line is left for the next page while it has no end.
 
     Raises:
         InvalidInput: the level is none, or the cursor is none of ours.
@@ -70,7 +70,7 @@ def read(home: Path, run: str, *, step: str = "", level: str = "", cursor: str =
             if len(found) >= most:
                 return Page(lines=found, cursor=cursor, more=True)
             cursor = f"{inode}:{end}"
-            if (not step or line.step == step) and ranks.get(line.level, 0) >= least:
+            if (not step or step in {line.step, line.step.partition("[")[0]}) and ranks.get(line.level, 0) >= least:
                 found.append(line)
     return Page(lines=found, cursor=cursor, more=False)
 

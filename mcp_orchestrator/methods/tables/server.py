@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_orchestrator.errors import DataRejected, InvalidInput, MissingLibrary, NotAllowed
 from mcp_orchestrator.methods.tables.records import blocks_of
 from mcp_orchestrator.methods.tables.stream import Stream
+from mcp_orchestrator.values import SECRET
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["distinct_names", "masked", "open_server", "parse_url", "refuse_writing"]
 
 READS = re.compile(r"(?is)\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|values|table)\b")
-SECRET = re.compile(r"(?i)pass|pwd|token|secret|key|credential|auth")
 EMBEDDED = frozenset({"sqlite", "duckdb", "access", "firebird", "shillelagh"})
 """Engines inside this process, whose SQL can read any file; only SQLite is confined (see ``sqlite``)."""
 DRIVERS = {

@@ -14,6 +14,7 @@ from mcp_orchestrator.server.history import whole
 from mcp_orchestrator.server.results import RunAnswer, RunLine, Runs, moment, offset
 from mcp_orchestrator.server.session import Session, follow, orchestrator
 from mcp_orchestrator.server.tools.workflows import Wait
+from mcp_orchestrator.values import without_secrets
 
 __all__ = ["control_run", "get_run", "list_runs"]
 
@@ -91,7 +92,7 @@ def _listed(orchestrator: Orchestrator, status: str | None, workflow: str | None
 
 def _line(orchestrator: Orchestrator, row: RunRow) -> RunLine:
     run = orchestrator.view(row)
-    about = [row.spec.get(name) for name in ("model", "data", "target")]
+    about = without_secrets([row.spec.get(name) for name in ("model", "data", "target")])
     return RunLine(
         **run.model_dump(include={"run_id", "workflow", "status", "progress", "error", "seconds"}),
         message=run.message or None,
