@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anyio
 import psutil
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -123,6 +124,7 @@ class Place:
         len(self.registry)
         ArtifactStore.of(self.settings).path(said["probe"])
         self._refs: dict[str, WorkerRef] = {}
+        self._working = 0
         self._given_up: deque[str] = deque(maxlen=10_000)
         self._read: dict[str, tuple[int, int]] = {}
         self._ended = threading.Event()
@@ -163,20 +165,30 @@ class Place:
         """End all that runs here, and the thread."""
         if not self._ended.is_set():
             self._ended.set()
-            self._portal.call(self._pool.close)
+            self._portal.call(self._end)
             self._stack.close()
 
+    async def _end(self) -> None:
+        """Close the pool, and once more when what was being handed to it meanwhile has come and gone."""
+        await self._pool.close()
+        while self._working:  # noqa: ASYNC110 - for milliseconds, once
+            await anyio.sleep(0.005)
+        await self._pool.close()
+
     async def _performed(self, key: str, task: Task, tell: Tell) -> Outcome:
-        if key in self._given_up:
+        if key in self._given_up or self.closed:
             return Outcome(code="cancelled", error=f"{task.name} was given up before it began.")
-        ref = await self._pool.submit(replace(task, cpus=min(task.cpus, self.settings.workers)), tell)
-        self._refs[key] = ref
+        self._working += 1
         try:
-            if key in self._given_up:
+            ref = await self._pool.submit(replace(task, cpus=min(task.cpus, self.settings.workers)), tell)
+            if key in self._given_up or self.closed:
                 await self._pool.kill(ref, 0.0)
+                return Outcome(code="cancelled", error=f"{task.name} was given up.")
+            self._refs[key] = ref
             return await self._pool.wait(ref)
         finally:
-            del self._refs[key]
+            self._working -= 1
+            self._refs.pop(key, None)
 
     def _refused(self, task: Task) -> Outcome | None:
         """Return why a task cannot be run here, if that is so."""

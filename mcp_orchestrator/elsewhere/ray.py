@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable
@@ -60,6 +61,8 @@ class Ray:
             raise MissingLibrary("executor = ray", "ray", "ray") from error
         options: dict[str, Any] = {"address": address}
         if not address:
+            if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+                os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # otherwise Ray keeps one in the home folder
             self._folder = tempfile.mkdtemp(prefix="mcp-ray-")  # not the state home: Ray's sockets need a short path
             cpus = self._threads * self._settings.executor_places
             options = {"address": "local", "num_cpus": cpus, "num_gpus": 0, "object_store_memory": STORE}
