@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anyio
 import pytest
 
 from mcp_orchestrator.core.dispatch import Dispatcher
+from mcp_orchestrator.core.executors import Inline
+from mcp_orchestrator.core.registry import Registry
+from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.tasks import Abilities, Capacity, Killed, Need, Outcome, Report, Task, WorkerRef
 from mcp_orchestrator.errors import OutOfTime, WorkerLost
+from mcp_orchestrator.settings import Settings
 
 pytestmark = pytest.mark.anyio
 REF = WorkerRef(executor="fake", place="1")
@@ -40,8 +45,10 @@ class Ledger:
     said: list[str]
 
     @asynccontextmanager
-    async def lease(self, need: Need, *, priority: int = 0, fair: str = "", label: str = "") -> AsyncGenerator[Lease]:
-        self.said.append(f"lease {need.cpus} {priority} {fair} {label}")
+    async def lease(
+        self, need: Need, *, priority: int = 0, fair: str = "", label: str = "", keys: Iterable[str] = ()
+    ) -> AsyncGenerator[Lease]:
+        self.said.append(" ".join(["lease", str(need.cpus), str(priority), fair, label, *keys]))
         try:
             yield Lease()
         finally:
@@ -100,9 +107,9 @@ async def test_a_task_runs_under_a_lease_with_what_was_granted_and_the_lease_is_
     work, executor, said = dispatcher(Outcome(value=7))
     began = list[WorkerRef]()
     need = Need(cpus=8, memory_mb=500, gpus=1)
-    outcome = await work.perform(TASK, silent, need=need, priority=2, fair="me", began=began.append)
+    outcome = await work.perform(TASK, silent, need=need, priority=2, fair="me", workflow="train", began=began.append)
     assert outcome.answer() == 7
-    assert said == ["lease 8 2 me c.f", "submit", "wait", "release"]
+    assert said == ["lease 8 2 me c.f component:c workflow:train", "submit", "wait", "release"]
     [given] = executor.given
     assert (given.cpus, given.memory_mb, given.gpus, given.params, given.step) == (3, 500, (1,), {"x": 1}, "s")
     assert began == [REF]
@@ -156,3 +163,22 @@ async def test_what_the_caller_raises_when_it_began_ends_the_task() -> None:
     with pytest.raises(ZeroDivisionError):
         await work.perform(TASK, silent, need=Need(), began=refuse)
     assert said[-2:] == ["kill 1 0", "release"]
+
+
+async def test_the_steps_of_one_component_are_limited_and_wait_for_each_other(tmp_path: Path) -> None:
+    settings = Settings.load(tmp_path, components={"toys": "toys"})
+    resources = Resources(Capacity(cpus=4), limits={"component:toys": 1})
+    held = resources.lease(Need(), keys=["component:toys"])
+    work = Dispatcher(Inline(settings, Registry(settings.components)), resources)
+    done = list[Outcome]()
+    async with anyio.create_task_group() as group:
+
+        async def perform() -> None:
+            task = Task(component="toys", capability="add", params={"a": 1})
+            done.append(await work.perform(task, silent, need=Need()))
+
+        async with held:
+            group.start_soon(perform)
+            await anyio.wait_all_tasks_blocked()
+            assert done == []
+    assert [one.value for one in done] == [2]

@@ -5,7 +5,7 @@ The engine knows neither processors nor processes: it hands a task to `Dispatche
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Protocol
@@ -39,7 +39,7 @@ class Leasing(Protocol):
     """Whoever grants leases; `mcp_orchestrator.core.resources.Resources` does."""
 
     def lease(
-        self, need: Need, *, priority: int = 0, fair: str = "", label: str = ""
+        self, need: Need, *, priority: int = 0, fair: str = "", label: str = "", keys: Iterable[str] = ()
     ) -> AbstractAsyncContextManager[Granted]:
         """Wait for a turn, hold what was granted, and give it back on every path."""
         ...
@@ -62,22 +62,27 @@ class Dispatcher:
         grace: float = 0.0,
         priority: int = 0,
         fair: str = "",
+        workflow: str = "",
         began: Callable[[WorkerRef], None] | None = None,
     ) -> Outcome:
         """Wait for a lease, run the task under it and return how it ended.
 
-        ``timeout`` counts the seconds from the moment the lease is granted. A task that must stop, because time is up
-        or the caller was cancelled, has ``grace`` seconds to do so; control comes back when all its processes are
-        gone, and only then is the lease. ``began`` is called when a worker has the task.
+        The lease is asked for with ``priority``, for the client ``fair``, under the limits of the task's component and
+        of its ``workflow``; ``timeout`` counts the seconds from the moment it is granted. A task that must stop,
+        because time is up or the caller was cancelled, meets `KeyboardInterrupt` and has ``grace`` seconds for what it
+        does then. Control comes back when all its processes are gone, and the lease is given back after that.
+        ``began`` is called when a worker has the task.
 
         Raises:
-            OutOfTime: the task took longer than ``timeout``.
+            InvalidInput: more is asked for than there is.
+            OutOfTime: the task took longer than ``timeout``, or no lease was to be had in time.
             WorkerLost: no worker could be had. One that dies later is an outcome.
 
         """
         if need == NOTHING and timeout is None:
             return await self._run(task, report, grace, began)
-        async with self.resources.lease(need, priority=priority, fair=fair, label=task.name) as lease:
+        keys = [f"component:{task.component}", *([f"workflow:{workflow}"] if workflow else [])]
+        async with self.resources.lease(need, priority=priority, fair=fair, label=task.name, keys=keys) as lease:
             given = (max(1, lease.cpus), need.memory_mb, tuple(lease.gpus))
             if given != (task.cpus, task.memory_mb, task.gpus):
                 task = replace(task, cpus=given[0], memory_mb=given[1], gpus=given[2])
