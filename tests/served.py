@@ -97,7 +97,7 @@ def text(result: CallToolResult) -> str:
 async def served(settings: Settings, era: Era = "auto") -> AsyncGenerator[Served]:
     """Serve an orchestrator with foreign components and a training of the tests."""
     orchestrator = Orchestrator(settings=settings)
-    orchestrator.executor = orchestrator.engine.executor = Workers(settings, preload=False)
+    orchestrator.executor = orchestrator.dispatcher.executor = Workers(settings, preload=False)
     go = anyio.Event()
     orchestrator.engine.workflows["train"] = training(go)
     async with Client(build(orchestrator), mode=era) as client:

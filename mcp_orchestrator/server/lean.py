@@ -20,15 +20,18 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from mcp_orchestrator.component import without_titles
-from mcp_orchestrator.errors import InvalidInput, OrchestratorError, reject_unknown
+from mcp_orchestrator.errors import InvalidInput, NotReady, OrchestratorError, reject_unknown
 from mcp_orchestrator.server.errors import crashed, refused, unfit
 from mcp_orchestrator.server.results import Answer, compact
+from mcp_orchestrator.server.session import sent_again
 
 __all__ = ["LeanTool", "lean"]
 
 
 class LeanTool(Tool):
-    """A published function."""
+    """A published function; a ``keyed`` one hands the request's key on, so that nothing is started twice."""
+
+    keyed: bool = False
 
     @cached_property
     def output_schema(self) -> dict[str, Any] | None:
@@ -49,6 +52,7 @@ class LeanTool(Tool):
 
         """
         try:
+            self._repeatable(context)
             answer: Answer = await self.fn(**self._checked(arguments), **{self.context_kwarg or "ctx": context})
         except (MCPError, ToolError):
             raise
@@ -60,6 +64,22 @@ class LeanTool(Tool):
             return answer
         facts = answer.facts()
         return CallToolResult(content=[TextContent(type="text", text=compact(facts))], structured_content=facts)
+
+    def _repeatable(self, context: Context[Any, Any]) -> None:
+        """Refuse a call that a host before this one died over, where doing it twice is not doing it once.
+
+        Raises:
+            NotReady: it is such a call.
+
+        """
+        hints = self.annotations
+        if not sent_again(context) or self.keyed or (hints and (hints.read_only_hint or hints.idempotent_hint)):
+            return
+        raise NotReady(
+            f"The orchestrator ended while it worked on this call of {self.name}; whether that was finished is not "
+            "known, and it was not done again by itself. list_runs() and find_models() show what there is; call again "
+            "if it is still wanted."
+        )
 
     def _checked(self, arguments: dict[str, Any]) -> dict[str, Any]:
         properties: dict[str, Any] = self.parameters["properties"]
@@ -80,13 +100,15 @@ def lean(
     reads: bool = False,
     destroys: bool = False,
     repeatable: bool = False,
+    keyed: bool = False,
     entry: bool = False,
     hint: str = "",
 ) -> LeanTool:
     """Publish a function whose docstring is the description.
 
     ``reads`` says that it changes nothing, ``destroys`` that it may end or replace something, ``repeatable`` that doing
-    it twice is doing it once. An ``entry`` is always loaded by clients that load tools on demand; the others are found
+    it twice is doing it once, ``keyed`` that it starts a run under the key of its request (`session.key`), so that one
+    request starts one run. An ``entry`` is always loaded by clients that load tools on demand; the others are found
     by their ``hint``.
     """
     annotations = ToolAnnotations(
@@ -104,6 +126,7 @@ def lean(
         structured_output=False,
     )
     tool = cast("LeanTool", published)
+    tool.keyed = keyed
     tool.parameters = {**_without_nulls(without_titles(tool.parameters)), "additionalProperties": False}
     return tool
 

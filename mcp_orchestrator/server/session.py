@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import anyio
 from mcp.server.mcpserver.context import Context
@@ -12,7 +12,7 @@ from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.view import RunView
 
-__all__ = ["Session", "follow", "watched"]
+__all__ = ["Session", "follow", "key", "orchestrator", "sent_again", "watched"]
 
 T = TypeVar("T")
 Watch = Callable[[float | None, str], None]
@@ -23,6 +23,24 @@ TELL_EVERY = 0.5
 def orchestrator(ctx: Session) -> Orchestrator:
     """Return the orchestrator of this server."""
     return ctx.request_context.lifespan_context
+
+
+def key(ctx: Session) -> str | None:
+    """Return what the front calls this request, which is the same when it is sent again; None without a front."""
+    given = _meta(ctx).get("mcp-orchestrator/request")
+    return given if isinstance(given, str) else None
+
+
+def sent_again(ctx: Context[Any, Any]) -> bool:
+    """Whether a host before this one died over this request."""
+    return bool(_meta(ctx).get("mcp-orchestrator/resent"))
+
+
+def _meta(ctx: Context[Any, Any]) -> Mapping[str, Any]:
+    try:
+        return cast("Mapping[str, Any]", ctx.request_context.meta or {})
+    except ValueError:  # there is no request: a test calls the tool
+        return {}
 
 
 async def follow(ctx: Session, run: str, seconds: float) -> RunView:

@@ -12,10 +12,11 @@ def published() -> list[LeanTool]:
         lean(state.initialize_orchestrator, "Initialize", repeatable=True, entry=True),
         lean(state.get_orchestrator_status, "Status", reads=True, hint="orchestrator state, runs at work, workers"),
         lean(data.inspect_dataset, "Inspect data", repeatable=True, entry=True),
-        lean(workflows.run_ml_training_workflow, "Train a model", entry=True),
+        lean(workflows.run_ml_training_workflow, "Train a model", keyed=True, entry=True),
         lean(
             workflows.run_ml_evaluation_workflow,
             "Evaluate a model",
+            keyed=True,
             hint="test a model on new data, compare two models, drift, calibration",
         ),
         lean(runs.get_run, "Wait for a run", reads=True, entry=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -25,8 +26,8 @@ async def inspect_dataset(
     Freezes what was seen; its uri (dataset://...) means exactly these rows and is taken wherever data is.
     """
     params: dict[str, Any] = {"source": data, **({"target": target} if target else {})}
-    call = orchestrator(ctx).call
-    seen = await watched(ctx, lambda watch: call("training_data_loader", "load", params, watch=watch))
+    call = partial(orchestrator(ctx).call, "training_data_loader", "load", params, repeatable=True)
+    seen = await watched(ctx, lambda watch: call(watch=watch))
     return _shown(seen, target)
 
 

@@ -27,7 +27,8 @@ async def find_models(
 
 async def predict(ctx: Session, model: ModelRef, records: Records) -> Predictions:
     """Predict the target for records; give the columns that the model was trained on (find_models(name) lists them)."""
-    answer = await orchestrator(ctx).call("ml_integration", "predict", {"model": model, "records": records})
+    asked = {"model": model, "records": records}
+    answer = await orchestrator(ctx).call("ml_integration", "predict", asked, repeatable=True)
     return Predictions.model_validate({"model": model, **answer})
 
 

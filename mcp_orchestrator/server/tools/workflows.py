@@ -9,7 +9,7 @@ from pydantic import Field
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.server.errors import failed_run
 from mcp_orchestrator.server.results import RunAnswer
-from mcp_orchestrator.server.session import Session, follow, orchestrator
+from mcp_orchestrator.server.session import Session, follow, key, orchestrator
 from mcp_orchestrator.values import Data, ModelRef
 
 __all__ = ["Wait", "run_ml_evaluation_workflow", "run_ml_training_workflow"]
@@ -70,7 +70,7 @@ async def run_ml_evaluation_workflow(
 
 
 async def _run(ctx: Session, workflow: str, spec: dict[str, Any], seconds: float) -> RunAnswer:
-    run = await follow(ctx, await orchestrator(ctx).submit(workflow, spec), seconds)
+    run = await follow(ctx, await orchestrator(ctx).submit(workflow, spec, key=key(ctx)), seconds)
     if run.status is Status.FAILED:
         raise failed_run(run, orchestrator(ctx).settings.home / "logs")
     return RunAnswer.of(run)
