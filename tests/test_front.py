@@ -195,11 +195,8 @@ def test_a_training_outlives_the_client_that_was_killed_and_another_finds_its_hi
             pass
     assert found["status"] in {"succeeded", "degraded"}
     assert found["metrics"]["accuracy"]["value"] > 0.8
-    told = [
-        one.data["fraction"]
-        for one in Journal(project / ".mcp-orchestrator").events(run, most=10_000)
-        if one.kind == "run_progress"
-    ]
+    events = Journal(project / ".mcp-orchestrator").events(run, most=10_000)
+    told = [one.data["fraction"] for one in events if one.kind == "run_progress"]
     assert told == sorted(told)
     assert len(told) > 1
 
@@ -270,16 +267,17 @@ class Ends:
         theirs, to_front = os.pipe()
         from_front, ours = os.pipe()
         self.client_in, self.client_out = os.fdopen(to_front, "wb", 0), os.fdopen(from_front, "rb")
-        self.pump = Pump(str(home), str(home), os.fdopen(theirs, "rb"), os.fdopen(ours, "wb"))
+        self.front_in, self.front_out = os.fdopen(theirs, "rb"), os.fdopen(ours, "wb")
+        self.pump = Pump(str(home), str(home), self.front_in, self.front_out)
         self.thread = threading.Thread(target=self.pump.run)
         self.thread.start()
 
     def meet(self, version: str | None = None) -> tuple[socket.socket, Any]:
         """Accept the front as a host does, and read its greeting."""
         connection, _ = self.listener.accept()
-        connection.sendall(
-            json.dumps({"hello": {"kind": "host", "version": version or reach.ours(), "pid": 1}}).encode() + b"\n"
-        )
+        hello = {"kind": "host", "version": version or reach.ours(), "pid": 1}
+        connection.sendall(json.dumps({"hello": hello}).encode() + b"
+")
         lines = connection.makefile("rb")
         assert json.loads(lines.readline())["hello"]["kind"] == "front"
         return connection, lines
@@ -299,7 +297,8 @@ def ends(tmp_path: Path) -> Any:
     made.listener.close()
     made.thread.join(30)
     assert not made.thread.is_alive()
-    made.client_out.close()
+    for one in (made.client_out, made.front_in, made.front_out):
+        one.close()
     made.lock.release()
 
 
