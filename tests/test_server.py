@@ -61,7 +61,7 @@ def test_a_tool_says_truly_what_it_does_to_the_world(tool: LeanTool) -> None:
     hints = tool.annotations
     assert hints
     assert hints.read_only_hint is (tool.name in READERS)
-    assert hints.destructive_hint is (tool.name in {"control_run", "invoke_ml_component"})
+    assert hints.destructive_hint is (tool.name in {"control_run", "invoke_ml_component", "run_workflow"})
     assert hints.idempotent_hint is (tool.name in READERS | {"initialize_orchestrator", "inspect_dataset"})
     assert hints.open_world_hint is False
     assert tool.meta is not None

@@ -29,6 +29,7 @@ __all__ = ["NAME", "CustomSpec", "CustomSummary", "asked", "workflow"]
 
 NAME = "custom"
 MOST_ITEMS = 10_000
+SUMMARY = "A graph of your own: components, workflows and questions as steps, side by side, sent as JSON."
 
 
 class CustomSpec(BaseModel):
@@ -72,7 +73,7 @@ def workflow(settings: Settings, registry: Registry, others: Mapping[str, Workfl
     async def custom(run: Run, spec: CustomSpec) -> CustomSummary:
         return await Work(run, spec, registry, settings.component_timeout).all()
 
-    made = Workflow(NAME, Checked, custom, (), summary="Runs a graph of steps that you send as JSON.")
+    made = Workflow(NAME, Checked, custom, (), summary=SUMMARY)
     known[NAME] = made
     return made
 

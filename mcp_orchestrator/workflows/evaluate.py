@@ -21,6 +21,7 @@ from mcp_orchestrator.workflows.spec import EvaluationSpec
 __all__ = ["STEPS", "EvaluationSummary", "evaluate", "workflow"]
 
 STEPS = ("load", "validate")
+SUMMARY = "A registered model on labelled rows that it has not seen: how good, where not, drifted, better than another."
 
 
 class EvaluationSummary(BaseModel):
@@ -52,7 +53,7 @@ def workflow(settings: Settings) -> Workflow:
                     versions.get(ref)
         await load_if_quick(settings, call, spec.data, None)
 
-    return Workflow("evaluate", EvaluationSpec, evaluate, STEPS, settings.evaluation_timeout, look)
+    return Workflow("evaluate", EvaluationSpec, evaluate, STEPS, settings.evaluation_timeout, look, summary=SUMMARY)
 
 
 async def evaluate(run: Run, spec: EvaluationSpec) -> EvaluationSummary:

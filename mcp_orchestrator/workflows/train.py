@@ -52,6 +52,7 @@ STEPS = (
     "gate",
     "promote",
 )
+SUMMARY = "From a table to a registered, honestly evaluated model."
 ALL = 256
 """More processors than there are: the search takes what is free."""
 
@@ -66,7 +67,7 @@ def workflow(settings: Settings) -> Workflow:
             for name in (*spec.metrics, *([spec.tuning.metric] if spec.tuning.metric else [])):
                 metric_named(name, verdict["task"], len(verdict["classes"]) or None)
 
-    return Workflow("train", TrainingSpec, train, STEPS, settings.training_timeout, look)
+    return Workflow("train", TrainingSpec, train, STEPS, settings.training_timeout, look, summary=SUMMARY)
 
 
 async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:

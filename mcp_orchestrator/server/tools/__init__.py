@@ -19,6 +19,12 @@ def published() -> list[LeanTool]:
             keyed=True,
             hint="test a model on new data, compare two models, drift, calibration",
         ),
+        lean(
+            workflows.run_workflow,
+            "Run a workflow",
+            destroys=True,
+            hint="a pipeline of one's own: graph of components, conditions, loops, approvals; templates",
+        ),
         lean(runs.get_run, "Wait for a run", reads=True, entry=True),
         lean(runs.list_runs, "List runs", reads=True, hint="history of trainings and evaluations"),
         lean(runs.control_run, "Control a run", destroys=True, hint="cancel, pause or resume a run"),
@@ -29,7 +35,10 @@ def published() -> list[LeanTool]:
             hint="statistics, tuning, registry, validation: one step alone",
         ),
         lean(
-            components.find_ml_components, "Find components", reads=True, hint="which ML components exist, their schema"
+            components.find_ml_components,
+            "Find components",
+            reads=True,
+            hint="which ML components, workflows and templates exist, schemas",
         ),
         lean(models.find_models, "Find models", reads=True, hint="registered models, versions, aliases, metrics"),
         lean(models.predict, "Predict", reads=True, hint="predict, score or classify records with a model"),

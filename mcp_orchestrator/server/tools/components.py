@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import to_thread
 from pydantic import Field
 
 from mcp_orchestrator.app import Orchestrator
-from mcp_orchestrator.component import without_titles
 from mcp_orchestrator.core import registry
 from mcp_orchestrator.errors import UnknownName
 from mcp_orchestrator.server.results import Component, Components, Invoked
 from mcp_orchestrator.server.session import Session, orchestrator, watched
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.workflows.offers import Offer
 
 __all__ = ["describe", "find_ml_components", "invoke_ml_component"]
 
@@ -31,44 +33,54 @@ async def invoke_ml_component(
 
 async def find_ml_components(
     ctx: Session,
-    query: Annotated[str | None, Field(description="Words to look for; all components without.")] = None,
+    query: Annotated[str | None, Field(description="Words to look for; all without.")] = None,
     name: Annotated[
         str | None,
-        Field(description="A component, to be described in full; or a workflow (train, evaluate), for its spec."),
+        Field(description="A component, workflow (train, evaluate, custom) or template, to be described in full."),
     ] = None,
 ) -> Components:
-    """List the ML components, or describe one with the JSON schema and an example of each capability."""
+    """List ML components, workflows and templates, or describe one: schemas, examples, the graph of a template."""
     return await to_thread.run_sync(_found, orchestrator(ctx), query, name)
 
 
 def describe(orchestrator: Orchestrator, name: str) -> Component:
-    """Describe a component, or the specification of a workflow, in full.
+    """Describe a component, a workflow or a template in full.
 
     Raises:
-        UnknownName: there is neither.
+        UnknownName: there is none of that name.
 
     """
-    workflow = orchestrator.engine.workflows.get(name.removeprefix("run_").removesuffix("_workflow"))
-    if workflow is not None:
-        schema = without_titles(workflow.spec.model_json_schema())
-        return Component(
-            name=name, family="workflow", summary=" -> ".join(workflow.steps), capabilities={"spec": schema}
-        )
+    from mcp_orchestrator.workflows.offers import offer, offers
+
+    workflows = orchestrator.engine.workflows
+    plain = name.removeprefix("run_").removesuffix("_workflow")
+    if plain in {one.name for one in offers(workflows)}:
+        found = offer(workflows, plain)
+        return _offered(found).model_copy(update={"name": name, "capabilities": found.details})
     return _whole(orchestrator.registry.get(name))
 
 
 def _found(orchestrator: Orchestrator, query: str | None, name: str | None) -> Components:
+    from mcp_orchestrator.workflows import offers
+
     if name is not None:
         chosen = describe(orchestrator, name)
         call = f'invoke_ml_component(component="{chosen.name}", capability=..., params=...) calls it'
-        return Components(components=[chosen], next=[] if chosen.family == "workflow" else [call])
-    found = orchestrator.registry.find(query or "")
+        run = f'run_workflow(workflow="{chosen.name}", inputs=...) runs it'
+        return Components(components=[chosen], next=[run if chosen.family in {"workflow", "template"} else call])
+    found = [_line(one) for one in orchestrator.registry.find(query or "")]
+    found += [_offered(one) for one in offers.find(orchestrator.engine.workflows, query or "")]
     if query and not found:
         raise UnknownName("component about", query, [one.name for one in orchestrator.registry])
     return Components(
-        components=[_line(one) for one in found],
+        components=found,
         next=[f'find_ml_components(name="{found[0].name}") gives schemas and examples'] if found else [],
     )
+
+
+def _offered(one: Offer) -> Component:
+    steps = {"steps": " -> ".join(one.steps)} if one.steps else {}
+    return Component(name=one.name, family=one.kind, summary=one.summary, capabilities=steps)
 
 
 def _line(one: registry.Component) -> Component:

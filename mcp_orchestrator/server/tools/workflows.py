@@ -12,7 +12,7 @@ from mcp_orchestrator.server.results import RunAnswer
 from mcp_orchestrator.server.session import Session, follow, key, orchestrator
 from mcp_orchestrator.values import Data, ModelRef
 
-__all__ = ["Wait", "run_ml_evaluation_workflow", "run_ml_training_workflow"]
+__all__ = ["Wait", "run_ml_evaluation_workflow", "run_ml_training_workflow", "run_workflow"]
 
 Wait = Annotated[
     float,
@@ -67,6 +67,30 @@ async def run_ml_evaluation_workflow(
 
     flat = {"model": model, "data": data, "against": against}
     return await _run(ctx, "evaluate", join(flat, spec or {}, inner={}), wait_seconds)
+
+
+async def run_workflow(
+    ctx: Session,
+    *,
+    workflow: Annotated[str | None, Field(description="Workflow or template; find_ml_components lists them.")] = None,
+    graph: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="Or a graph of your own: inputs, steps (component+capability+params, workflow+spec, approval; "
+            'after, when, each, optional...), outputs; {"$from": "step.field"} refers to an answer. '
+            'find_ml_components(name="custom") gives schema and example.'
+        ),
+    ] = None,
+    inputs: Annotated[dict[str, Any] | None, Field(description="Its spec, or the inputs of the graph.")] = None,
+    wait_seconds: Wait = 25,
+) -> RunAnswer:
+    """Run a workflow by its name, or a graph of components: checked whole first, then run side by side, durably.
+
+    Read a template with find_ml_components(name="template:train"), change its graph and run that.
+    """
+    from mcp_orchestrator.workflows.custom import asked
+
+    return await _run(ctx, *asked(workflow, graph, inputs or {}), wait_seconds)
 
 
 async def _run(ctx: Session, workflow: str, spec: dict[str, Any], seconds: float) -> RunAnswer:
