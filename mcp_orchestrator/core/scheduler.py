@@ -155,8 +155,7 @@ class Scheduler:
 
     def set_aside(self, megabytes: int, now: float) -> list[Ask]:
         """Hold so much memory in all for caches; return the requests that start now."""
-        self.ledger.free[MEMORY] += self._aside - megabytes
-        self._aside = megabytes
+        self.ledger.free[MEMORY], self._aside = self.ledger.free[MEMORY] + self._aside - megabytes, megabytes
         return self._fill(now)
 
     def why(self, ask: Ask, now: float) -> str:
