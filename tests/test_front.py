@@ -276,8 +276,7 @@ class Ends:
         """Accept the front as a host does, and read its greeting."""
         connection, _ = self.listener.accept()
         hello = {"kind": "host", "version": version or reach.ours(), "pid": 1}
-        connection.sendall(json.dumps({"hello": hello}).encode() + b"
-")
+        connection.sendall(json.dumps({"hello": hello}).encode() + b"\n")
         lines = connection.makefile("rb")
         assert json.loads(lines.readline())["hello"]["kind"] == "front"
         return connection, lines
