@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import Any, cast
 
 from pydantic import BaseModel, Field
 
@@ -14,6 +16,7 @@ from orchestrator_memory.door import now
 
 __all__ = ["Attempt", "History", "Step", "Used", "history", "step_of", "timeline_of"]
 
+REFERENCE = re.compile(r"(?:dataset|model|artifact)://[\w.@/-]+")
 INHERITED = ("parent", "forked_from", "fork_step", "created_by", "deadline")
 
 
@@ -46,7 +49,8 @@ class Used(BaseModel):
 class Step(BaseModel):
     """A step with its inputs, its answer and its attempts; times in microseconds UTC.
 
-    Data are references, and URLs are without their secrets.
+    Data are references, and URLs are without their secrets; ``uses`` and ``made`` are the references that stand in the
+    inputs, and those that are new in the answer.
     """
 
     name: str
@@ -59,6 +63,8 @@ class Step(BaseModel):
     seconds: float | None = None
     params: dict[str, Any] = Field(default_factory=dict[str, Any])
     result: Any = None
+    uses: list[str] = Field(default_factory=list[str])
+    made: list[str] = Field(default_factory=list[str])
     attempts: list[Attempt] = Field(default_factory=list[Attempt])
 
 
@@ -126,7 +132,20 @@ def _forks(journal: Journal, run: str) -> list[str]:
 
 def _step(row: StepRow, tried: list[Attempt]) -> Step:
     facts = without_secrets(row.model_dump(exclude={"inputs", "attempt"}))
-    return Step(**facts, seconds=row.seconds, attempts=tried)
+    uses = list(dict.fromkeys(_references(row.params)))
+    made = [one for one in dict.fromkeys(_references(row.result)) if one not in uses]
+    return Step(**facts, seconds=row.seconds, uses=uses, made=made, attempts=tried)
+
+
+def _references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    """Yield the references that stand in a JSON value, in their order."""
+    if isinstance(value, str):
+        if REFERENCE.fullmatch(value):
+            yield value
+    elif isinstance(value, dict | list):
+        parts = cast("dict[str, Any] | list[Any]", value)
+        for part in parts.values() if isinstance(parts, dict) else parts:
+            yield from _references(part)
 
 
 def _attempt(row: AttemptRow) -> Attempt:
