@@ -24,11 +24,12 @@ from mcp_orchestrator.core.engine import Engine, Watcher
 from mcp_orchestrator.core.executors import InProcess, Workers
 from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.leadership import Leadership
+from mcp_orchestrator.core.machine import capacity
 from mcp_orchestrator.core.participant import Participant
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.rows import RunRow, Status
-from mcp_orchestrator.core.tasks import Capacity, Executor
+from mcp_orchestrator.core.tasks import Executor
 from mcp_orchestrator.errors import StateUnavailable, StepFailed
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Version, Versions
@@ -78,7 +79,7 @@ class Orchestrator(Participant):
         self.artifacts = ArtifactStore.of(self.settings)
         workers = Workers(self.settings, preload=preload)
         self.executor: Executor = InProcess(self.settings, self.registry) if in_process else workers
-        resources = Resources(Capacity(cpus=self.settings.workers))
+        self.resources = resources = Resources.of(self.settings, capacity(self.settings))
         if self.settings.executor != "local":
             from mcp_orchestrator.elsewhere import placed  # noqa: PLC0415 - only who has a cluster needs it
 
