@@ -161,7 +161,7 @@ def test_each_attempt_says_where_it_ran_and_how_it_ended(folder: Path, run: str)
 
 
 @pytest.mark.anyio
-async def test_a_step_names_the_references_that_it_uses_and_those_that_it_made(tmp_path: Path) -> None:
+async def test_a_step_names_the_references_that_it_uses_and_those_that_it_gave(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "home")
     row = await journal.submit("train", {})
     table, model, card = f"dataset://t@{'0' * 64}", f"model://{'1' * 64}", f"artifact://{'2' * 64}"
@@ -170,7 +170,7 @@ async def test_a_step_names_the_references_that_it_uses_and_those_that_it_made(t
     noted = steps.Noted(name="fit", position=0, status="done", component="c", params=params, result=result)
     await journal.do(steps.note, row.id, noted)
     [step] = history(journal, row).steps
-    assert (step.uses, step.made) == ([table], [model, card])
+    assert (step.uses, step.gave) == ([table], [model, card])
     journal.close()
 
 

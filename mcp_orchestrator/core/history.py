@@ -49,7 +49,7 @@ class Used(BaseModel):
 class Step(BaseModel):
     """A step with its inputs, its answer and its attempts; times in microseconds UTC.
 
-    Data are references, and URLs are without their secrets; ``uses`` and ``made`` are the references that stand in the
+    Data are references, and URLs are without their secrets; ``uses`` and ``gave`` are the references that stand in the
     inputs, and those that are new in the answer.
     """
 
@@ -64,7 +64,7 @@ class Step(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict[str, Any])
     result: Any = None
     uses: list[str] = Field(default_factory=list[str])
-    made: list[str] = Field(default_factory=list[str])
+    gave: list[str] = Field(default_factory=list[str])
     attempts: list[Attempt] = Field(default_factory=list[Attempt])
 
 
@@ -133,8 +133,8 @@ def _forks(journal: Journal, run: str) -> list[str]:
 def _step(row: StepRow, tried: list[Attempt]) -> Step:
     facts = without_secrets(row.model_dump(exclude={"inputs", "attempt"}))
     uses = list(dict.fromkeys(_references(row.params)))
-    made = [one for one in dict.fromkeys(_references(row.result)) if one not in uses]
-    return Step(**facts, seconds=row.seconds, uses=uses, made=made, attempts=tried)
+    gave = [one for one in dict.fromkeys(_references(row.result)) if one not in uses]
+    return Step(**facts, seconds=row.seconds, uses=uses, gave=gave, attempts=tried)
 
 
 def _references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
