@@ -22,7 +22,7 @@ from mcp_orchestrator.component import About, Capability, Check, Context
 from mcp_orchestrator.core.health import KNOWN_ANSWER, known
 from mcp_orchestrator.errors import InvalidInput, MissingLibrary, UnknownName
 
-__all__ = ["Component", "Registry"]
+__all__ = ["Component", "Registry", "house"]
 
 GROUP = "mcp_orchestrator.components"
 HOUSE = "mcp_orchestrator.components"
@@ -53,13 +53,14 @@ class Component:
             MissingLibrary: a library that it needs is not installed.
 
         """
-        reserved = {KNOWN_ANSWER: known(self.name, self.known_answer)} if self.known_answer else {}
-        answering = {**reserved, **self.capabilities}
-        if name not in answering:
+        found = self.capabilities.get(name)
+        if found is None and name == KNOWN_ANSWER and self.known_answer is not None:
+            found = known(self.name, self.known_answer)
+        if found is None:
             raise UnknownName(f"capability of {self.name}", name, self.capabilities)
-        if self.missing:
-            raise MissingLibrary(self.name, self.missing, self.about.extra)
-        return answering[name]
+        if self.about.libraries and (missing := self.missing):
+            raise MissingLibrary(self.name, missing, self.about.extra)
+        return found
 
 
 class Registry:
@@ -113,7 +114,7 @@ class Registry:
 
     def _all(self) -> dict[str, Component]:
         if self._found is None:
-            found = {one.name: one for one in _house()}
+            found = {one.name: one for one in house()}
             named = {point.name: point.value for point in entry_points(group=GROUP)} | self._foreign
             for name, target in named.items():
                 if name in found:
@@ -125,7 +126,8 @@ class Registry:
         return self._found
 
 
-def _house() -> Iterator[Component]:
+def house() -> Iterator[Component]:
+    """Go through the components of our own, importing them."""
     package = importlib.import_module(HOUSE)
     for info in pkgutil.walk_packages(package.__path__, f"{HOUSE}."):
         if info.ispkg:

@@ -127,7 +127,7 @@ class Worker:
         signal.signal(signal.SIGINT, self._interrupted)
         grant(task.cpus, task.gpus)
         self._said, self._speaking, self._asked = 0.0, False, False
-        before = _processor()
+        before, children = _processor()
         _forget_peak()
         with self._recorder.step(task.run, task.step, task.attempt, task.name):
             try:
@@ -139,12 +139,13 @@ class Worker:
                     self._at_work = False
             except KeyboardInterrupt:
                 outcome = Outcome(code="cancelled", error=f"{task.name} was asked to stop, and stopped.")
+        after, born = _processor()
         return {
             "value": outcome.value,
             "code": outcome.code,
             "error": outcome.error,
-            "cpu": _processor() - before,
-            "memory": _memory(),
+            "cpu": after + born - before - children,
+            "memory": _memory(children=born > children),
             "left": _left_children(),
         }
 
@@ -187,9 +188,10 @@ def _where_the_mark_is() -> int | None:
     return getenv(MARK.encode())
 
 
-def _processor() -> float:
+def _processor() -> tuple[float, float]:
+    """Return the processor seconds of this process, and of its children that ended."""
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
 
 
 def _forget_peak() -> None:
@@ -198,11 +200,13 @@ def _forget_peak() -> None:
         file.write(b"5")
 
 
-def _memory() -> float:
-    """Return the most memory in megabytes that this process, and the largest of its children that ended, took."""
+def _memory(*, children: bool) -> float:
+    """Return the most memory in megabytes that this process took, with the largest child that it has had, if asked."""
     unit = 1 << (20 if sys.platform == "darwin" else 10)
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (own.ru_maxrss + children.ru_maxrss) / unit
+    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if children:
+        taken += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return taken / unit
 
 
 def _left_children() -> bool:

@@ -21,6 +21,7 @@ from contextlib import suppress
 
 from mcp_orchestrator.core.environment import prepare
 from mcp_orchestrator.core.kill import adopt_orphans, children, die_with, end
+from mcp_orchestrator.core.registry import house
 from mcp_orchestrator.core.worker import FIRST, Worker, load
 from mcp_orchestrator.settings import Settings
 
