@@ -44,6 +44,7 @@ def main(control_fd: int, settings: str, *, preload: bool, tracking: bool) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=control_fd)
     living: set[int] = set()
+    list(house())  # imported here, they are at hand in each worker
     later = [*LATER, *TRACKING] if tracking else [*LATER]
     pending = [*FIRST, *later] if preload else []
     try:
