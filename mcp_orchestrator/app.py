@@ -23,12 +23,14 @@ from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.engine import Engine, Watcher
 from mcp_orchestrator.core.executors import InProcess, Workers
 from mcp_orchestrator.core.journal import Journal
+from mcp_orchestrator.core.journal.events import emit
 from mcp_orchestrator.core.leadership import Leadership
 from mcp_orchestrator.core.machine import capacity
 from mcp_orchestrator.core.participant import Participant
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.rows import RunRow, Status
+from mcp_orchestrator.core.schedules import Schedules
 from mcp_orchestrator.core.tasks import Executor
 from mcp_orchestrator.errors import StateUnavailable, StepFailed
 from mcp_orchestrator.settings import Settings
@@ -79,7 +81,7 @@ class Orchestrator(Participant):
         self.artifacts = ArtifactStore.of(self.settings)
         workers = Workers(self.settings, preload=preload)
         self.executor: Executor = InProcess(self.settings, self.registry) if in_process else workers
-        self.resources = resources = Resources.of(self.settings, capacity(self.settings))
+        self.resources = resources = Resources.of(self.settings, capacity(self.settings), tell=self._happened)
         if self.settings.executor != "local":
             from mcp_orchestrator.elsewhere import placed  # noqa: PLC0415 - only who has a cluster needs it
 
@@ -91,6 +93,7 @@ class Orchestrator(Participant):
             WORKFLOWS(self.settings, self.registry),
             most=self.settings.max_concurrent_workflows,
             version_of=lambda name: self.registry.get(name).about.version,
+            companions=[Schedules(self.journal).run],
         )
         self._portal: BlockingPortal | None = None
         self._stack = ExitStack()
@@ -203,6 +206,10 @@ class Orchestrator(Participant):
         self._portal = None
 
     # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _happened(self, kind: str, data: dict[str, Any]) -> None:
+        """Write down what happened to no run in particular."""
+        self.journal.post(emit, "", "", kind, data)
 
     def _start(self) -> BlockingPortal:
         if self._portal is None:
