@@ -118,13 +118,14 @@ def test_what_is_not_yet_a_whole_line_waits_for_the_next_page(tmp_path: Path) ->
     page = read(tmp_path, RUN)
     assert [one.message for one in page.lines] == ["one"]
     with path.open("ab") as file:
-        file.write(b'el": "ERROR", "message": "two"}\n')
+        file.write(b'el": "ERROR", "logger": "a", "message": "two"}\n')
     page = read(tmp_path, RUN, cursor=page.cursor)
     assert [(one.level, one.message) for one in page.lines] == [("ERROR", "two")]
 
 
 def test_native_output_beside_another_step_is_marked_as_a_guess(tmp_path: Path) -> None:
-    records = [{"time": "t", "step": step, "message": "", "event": event} for step, event in STEPS]
+    line = {"time": "t", "level": "INFO", "logger": "worker", "message": ""}
+    records = [{**line, "step": step, "event": event} for step, event in STEPS]
     texts = [f"{json.dumps(one)}\nraw {place}\n" for place, one in enumerate(records)]
     log_of(tmp_path, RUN).parent.mkdir()
     log_of(tmp_path, RUN).write_text("".join(texts))
@@ -133,6 +134,25 @@ def test_native_output_beside_another_step_is_marked_as_a_guess(tmp_path: Path) 
 
 
 STEPS = [("a", "begin"), ("b", "begin"), ("a", "end"), ("b", "end")]
+
+
+def test_a_record_behind_a_line_that_was_not_ended_is_not_lost(tmp_path: Path) -> None:
+    say(
+        tmp_path,
+        """
+with recorder.step(run, "a", 1, "toys.a"):
+    os.write(1, b"not ended")
+with recorder.step(run, "b", 1, "toys.b"):
+    os.write(1, b'{"time": "no record"}\\n')
+""",
+    )
+    lines = read(tmp_path, RUN).lines
+    ends = [("a", "begin"), ("a", ""), ("a", "end"), ("b", "begin"), ("b", ""), ("b", "end")]
+    assert [(one.step, one.event) for one in lines] == ends
+    assert not any(one.guessed for one in lines)
+    first = read(tmp_path, RUN, most=2)
+    assert first.lines[1].message == "not ended"
+    assert read(tmp_path, RUN, cursor=first.cursor).lines == lines[2:]
 
 
 def test_a_log_turns_over_at_its_limit_and_is_read_from_what_is_left(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ __all__ = ["LEVELS", "Line", "Page", "read", "remove"]
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 RAW = "output"
+RECORD = b'{"time": "'
+PARTS = {"time", "level", "logger", "message"}
 EVENT = b'"event": "'
 
 
@@ -97,20 +99,28 @@ def _lines(path: Path, run: str, begin: int) -> Iterator[tuple[Line, int]]:
     before = Line(run=run)
     end = 0
     with path.open("rb") as file:
-        for raw in file:
-            end += len(raw)
-            if not raw.endswith(b"\n"):
+        for whole in file:
+            if not whole.endswith(b"\n"):
                 return
-            if end < begin and EVENT not in raw:
+            if end + len(whole) < begin and EVENT not in whole:
+                end += len(whole)
                 continue
-            line = _record(raw) or _foreign(raw, before, working)
-            if line.event:
-                working.pop(line.step, None)
-            if line.event == "begin":
-                working[line.step] = line.attempt
-            before = line
-            if end > begin:
-                yield line, end
+            for raw in _parts(whole):
+                end += len(raw)
+                line = _record(raw) or _foreign(raw, before, working)
+                if line.event:
+                    working.pop(line.step, None)
+                if line.event == "begin":
+                    working[line.step] = line.attempt
+                before = line
+                if end > begin:
+                    yield line, end
+
+
+def _parts(whole: bytes) -> tuple[bytes, ...]:
+    """Return a line, or, where a record follows a line that native code did not end, both."""
+    at = whole.find(RECORD, 1)
+    return (whole[:at], whole[at:]) if at > 0 and _record(whole) is None and _record(whole[at:]) else (whole,)
 
 
 def _foreign(raw: bytes, before: Line, working: dict[str, int]) -> Line:
@@ -128,10 +138,11 @@ def _foreign(raw: bytes, before: Line, working: dict[str, int]) -> Line:
 
 def _record(raw: bytes) -> Line | None:
     """Return a line that a recorder wrote, and None for any other."""
-    if not raw.startswith(b'{"time":'):
+    if not raw.startswith(RECORD):
         return None
     try:
-        return Line.model_validate(json.loads(raw))
+        found = json.loads(raw)
+        return Line.model_validate(found) if found.keys() >= PARTS else None
     except (ValueError, ValidationError):
         return None
 
