@@ -410,7 +410,9 @@ async def test_a_call_of_a_component_that_the_client_gives_up_ends_its_processes
         burn = {"component": "toys", "capability": "burn", "params": {"folder": str(tmp_path)}}
         group.start_soon(server.client.call_tool, "invoke_ml_component", burn)
         processes = await burning(tmp_path)
-        assert await server.call("get_orchestrator_status")
+        resources = (await server.call("get_orchestrator_status"))["resources"]
+        assert [one["label"] for one in resources["granted"]] == ["toys.burn"]
+        assert resources["cpus"]["used"] == resources["granted"][0]["cpus"] == 1
         group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await gone(processes)

@@ -21,6 +21,7 @@ from mcp_orchestrator.core.link import Hello
 from mcp_orchestrator.core.membership import SOCKET, Member
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.requests import Requests
+from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.rows import RunRow, Status
 from mcp_orchestrator.core.tasks import Report
 from mcp_orchestrator.errors import NotReady
@@ -44,6 +45,7 @@ class Participant:
     journal: Journal
     engine: Engine
     dispatcher: Dispatcher
+    resources: Resources
     leadership: Leadership
     _member: Member | None = None
 
@@ -73,7 +75,7 @@ class Participant:
                     await self.dispatcher.executor.close()
                     self.journal.leave(epoch)
 
-        requests = Requests(self.settings, self.registry, self.engine, self.dispatcher)
+        requests = Requests(self.settings, self.registry, self.engine, self.dispatcher, self.resources)
         hello = Hello(kind=kind, version=version())
         member = Member(self.settings.home, self.leadership, hello, lead=lead, handlers=requests.handlers)
         async with member.taking_part():
@@ -168,6 +170,10 @@ class Participant:
     async def warm(self) -> None:
         """Start what takes time to start."""
         await self._ask("warm", {}, again=True)
+
+    async def granted(self, most: int = 100) -> dict[str, Any]:
+        """Return what there is to lease, what is granted to whom, and who waits for what, as the leader sees it."""
+        return await self._ask("granted", {"most": most}, again=True)
 
     async def until_still(self, run: str, seconds: float | None = None, watcher: Watcher | None = None) -> RunRow:
         """Wait until a run has ended or waits for a person, at most ``seconds``; tell ``watcher`` what changes."""

@@ -13,6 +13,7 @@ from mcp_orchestrator.core.engine import Engine
 from mcp_orchestrator.core.invoke import plain
 from mcp_orchestrator.core.link import Handler
 from mcp_orchestrator.core.registry import Registry
+from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.core.tasks import Need, Report, Task
 from mcp_orchestrator.settings import Settings
@@ -27,9 +28,12 @@ def _quiet(_fraction: float | None, _message: str) -> None:
 class Requests:
     """The leader's answers. Each method takes the parameters of one request."""
 
-    def __init__(self, settings: Settings, registry: Registry, engine: Engine, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, engine: Engine, dispatcher: Dispatcher, resources: Resources
+    ) -> None:
         """Take the parts that do the work."""
         self._settings, self._registry, self._engine, self._dispatcher = settings, registry, engine, dispatcher
+        self._resources = resources
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -38,6 +42,7 @@ class Requests:
             "submit": self.submit,
             "call": self.call,
             "warm": self.warm,
+            "granted": self.granted,
             **{name: self._control(name) for name in ("cancel", "pause", "resume", "retry", "decide")},
         }
 
@@ -69,6 +74,10 @@ class Requests:
     async def warm(self, _params: dict[str, Any], _report: Report) -> None:
         """Start what takes time to start."""
         await self._dispatcher.executor.start()
+
+    async def granted(self, params: dict[str, Any], _report: Report) -> dict[str, Any]:
+        """Return what there is, what is granted, and who waits: see `Resources.snapshot`."""
+        return self._resources.snapshot(**params)
 
     def _control(self, name: str) -> Handler:
         async def control(params: dict[str, Any], _report: Report) -> str:

@@ -72,6 +72,7 @@ class State(Answer):
     models: int
     runs: dict[str, int]
     active: list[dict[str, Any]]
+    resources: dict[str, Any] | None = None
     next: list[str]
 
     model_config = ConfigDict(extra="allow")

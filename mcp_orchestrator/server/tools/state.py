@@ -9,6 +9,7 @@ from mcp_orchestrator.server.session import Session, orchestrator
 
 __all__ = ["get_orchestrator_status", "initialize_orchestrator"]
 
+FEW = 20
 BEGIN = ["inspect_dataset(data) looks at a table", "run_ml_training_workflow(data, target) trains on it"]
 
 
@@ -18,7 +19,9 @@ async def initialize_orchestrator(ctx: Session) -> State:
 
 
 async def get_orchestrator_status(ctx: Session) -> State:
-    """Version, folders whose files may be read, counts of components, models and runs, and the runs now at work."""
+    """Version, folders whose files may be read, counts of components and models, runs at work, resources and queue."""
     state = await to_thread.run_sync(orchestrator(ctx).status)
+    granted = await orchestrator(ctx).granted(most=FEW)
+    resources = {name: value for name, value in granted.items() if value}
     waiting = [f'get_run(run_id="{run["run_id"]}", wait_seconds=25) waits for it' for run in state["active"]]
-    return State(**state, next=waiting or BEGIN)
+    return State(**state, resources=resources, next=waiting or BEGIN)
