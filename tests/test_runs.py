@@ -18,7 +18,7 @@ from mcp_orchestrator.component import Capability
 from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.engine import Engine, Workflow
 from mcp_orchestrator.core.executors import InProcess
-from mcp_orchestrator.core.journal import Journal, steps
+from mcp_orchestrator.core.journal import Journal, events, steps
 from mcp_orchestrator.core.policy import Policy
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.resources import Resources
@@ -263,14 +263,36 @@ async def test_a_step_that_must_not_be_repeated_is_held_for_a_person(settings: S
             assert lines(tmp_path, "paid") == paid
 
 
-def _cut_off(journal: Journal, run: str, step: str) -> None:
+async def test_a_step_that_was_repeated_and_cut_off_again_is_asked_about_again(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async def paying(run: Run, spec: Spec) -> Answer:
+        return Answer(value=await run.step("pay", mark, Policy(on_crash="hold"), folder=spec.folder, name="paid"))
+
+    async with engine_of(settings, paying) as engine:
+        row = await engine.journal.submit("paying", Spec(folder=str(tmp_path)).model_dump())
+    for attempt, question in ((1, "pay: again"), (2, "pay: again 2"), (3, "pay: again 3")):
+        journal = Journal(settings.home)
+        _cut_off(journal, row.id, "pay", attempt)
+        journal.close()
+        async with engine_of(settings, paying) as engine:
+            assert (await ended(engine, row.id)).status is Status.WAITING
+            assert [one.name for one in engine.journal.approvals()] == [question]
+            assert lines(tmp_path, "paid") == 0
+            if attempt == 3:
+                await engine.decide(row.id, question, approved=True, by="Ada")
+                assert (await ended(engine, row.id)).status is Status.SUCCEEDED
+            else:
+                await engine.journal.do(events.decide, row.id, question, "approved", ("Ada", ""))
+    assert lines(tmp_path, "paid") == 1
+
+
+def _cut_off(journal: Journal, run: str, step: str, attempt: int = 1) -> None:
     """Leave a run as a process leaves it that dies in the middle of a step."""
     with journal.door.write() as db:
-        db.execute("UPDATE run SET status='running', owner='1-dead', fence=1 WHERE id=?", (run,))
-        began = steps.Began(
-            name=step, number=1, position=0, component="toys", capability="mark", inputs="-", params="{}", asked=now()
-        )
-        steps.begin(db, run, began)
+        db.execute("UPDATE run SET status='running', owner='1-dead', fence=fence+1 WHERE id=?", (run,))
+        about: dict[str, Any] = {"component": "toys", "capability": "mark", "inputs": "-", "params": "{}"}
+        steps.begin(db, run, steps.Began(name=step, number=attempt, position=0, asked=now(), **about))
 
 
 async def test_a_run_that_kills_its_process_again_and_again_is_not_tried_for_ever(

@@ -270,8 +270,9 @@ class Run:
                 raise revive("out_of_time" if known.status == "timed_out" else "step_failed", known.reason)
         capability.validate(params)
         if known is not None and known.status in {"running", "held"} and policy.on_crash == "hold":
+            again = f"{name}: again" + (f" {known.attempt}" if known.attempt > 1 else "")  # each time is asked about
             question = f"Step {name} was at work when its process ended. Shall it be done again?"
-            if not (await self.approval(f"{name}: again", question)).approved:
+            if not (await self.approval(again, question)).approved:
                 raise StepFailed(f"A person decided not to repeat {name}, which was cut off.")
         if known is None:
             place, number, self._next = self._next, 1, self._next + 1
