@@ -277,7 +277,8 @@ async def _there(address: str, workers: int) -> None:
     from distributed import Client  # pyright: ignore[reportMissingImports]
 
     async with Client(address, asynchronous=True, timeout=60) as client:
-        await client.wait_for_workers(workers, timeout=60)
+        if workers:
+            await client.wait_for_workers(workers, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -301,8 +302,9 @@ def test_the_commands_of_the_page_train_a_model_on_two_workers(two: Cluster, tmp
     with Orchestrator(tmp_path) as home:
         ran = {one.step: one.executor for one in home.journal.attempts(answer["run_id"])}
         assert {ran[step] for step in ("tune", "fit", "test")} == {"dask"}
-        assert {ran[step] for step in ("load", "register")} == {"local"}
-        assert len(home.predict("scaled", [{"sepal length (cm)": 5.0}])["predictions"]) == 1
+        assert {ran[step] for step in ("load", "register")} <= {"local", ""}  # of a quick one it is not kept
+        flower = {"sepal length (cm)": 5.1, "sepal width (cm)": 3.5, "petal length (cm)": 1.4, "petal width (cm)": 0.2}
+        assert len(home.predict("scaled", [flower])["predictions"]) == 1
 
 
 @needs_dask

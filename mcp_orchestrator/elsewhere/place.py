@@ -18,15 +18,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
 import psutil
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.executors import Workers
@@ -128,9 +128,13 @@ class Place:
         self._given_up: deque[str] = deque(maxlen=10_000)
         self._read: dict[str, tuple[int, int]] = {}
         self._ended = threading.Event()
-        self._stack = ExitStack()
-        self._portal: BlockingPortal = self._stack.enter_context(start_blocking_portal())
         self._pool = Workers(self.settings, tracking=False)
+        portal: Future[BlockingPortal] = Future()
+        work = partial(anyio.run, self._live, portal)
+        threading.Thread(
+            target=work, name="mcp-orchestrator-pool", daemon=True
+        ).start()  # the process may end before it
+        self._portal = portal.result()
         self._portal.call(self._pool.start)
         threading.Thread(target=self._watch, name="mcp-orchestrator-place", daemon=True).start()
 
@@ -166,7 +170,12 @@ class Place:
         if not self._ended.is_set():
             self._ended.set()
             self._portal.call(self._end)
-            self._stack.close()
+            self._portal.call(self._portal.stop)
+
+    async def _live(self, made: Future[BlockingPortal]) -> None:
+        async with BlockingPortal() as portal:
+            made.set_result(portal)
+            await portal.sleep_until_stopped()
 
     async def _end(self) -> None:
         """Close the pool, and once more when what was being handed to it meanwhile has come and gone."""
