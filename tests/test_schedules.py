@@ -287,9 +287,6 @@ class Dying:
     async def cancel(self, run: str) -> RunRow:
         return await self.engine.cancel(run)
 
-    def workflow(self, name: str) -> Workflow:
-        return self.engine.workflow(name)
-
 
 async def test_a_crash_between_a_start_and_its_note_and_two_leaders_at_once_start_one_run(
     journal: Journal, tmp_path: Path

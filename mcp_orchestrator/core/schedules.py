@@ -70,8 +70,8 @@ class Due(BaseModel):
     next_at: int
 
 
-class Works(Protocol):
-    """What starts runs: `mcp_orchestrator.core.engine.Engine` does."""
+class Starts(Protocol):
+    """What starts runs: the engine, and the orchestrator, which has the leader do it."""
 
     async def submit(
         self, workflow: str, spec: Mapping[str, Any], *, key: str | None = None, created_by: str = ""
@@ -79,12 +79,12 @@ class Works(Protocol):
         """Start a run, or return the one that was started with the same key."""
         ...
 
+
+class Works(Starts, Protocol):
+    """What starts and stops runs: `mcp_orchestrator.core.engine.Engine` does."""
+
     async def cancel(self, run: str) -> RunRow:
         """Stop a run."""
-        ...
-
-    def workflow(self, name: str) -> Workflow:
-        """Return a workflow by its name."""
         ...
 
 
@@ -172,10 +172,10 @@ class Schedules:
         self.get(name)
         self._journal.at_once(plans.delete, name)
 
-    async def trigger(self, engine: Works, name: str) -> str:
+    async def trigger(self, starter: Starts, name: str) -> str:
         """Start a run of a schedule now, whatever its time, and return the run's id."""
         one = self.get(name)
-        run = await engine.submit(one.workflow, one.spec, created_by=f"schedule:{name}")
+        run = await starter.submit(one.workflow, one.spec, created_by=f"schedule:{name}")
         await self._journal.do(plans.started, name, run)
         return run
 
