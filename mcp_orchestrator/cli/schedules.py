@@ -24,7 +24,7 @@ __all__ = ["schedules"]
 
 @click.group()
 def schedules() -> None:
-    """Start workflows at times: `schedules add`, `list`, `pause`, `resume`, `remove`, `run`.
+    """Start workflows at certain times.
 
     The host starts what is due (`mcp-orchestrator host start`); what was due while there was none is caught up.
     """
