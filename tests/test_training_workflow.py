@@ -67,6 +67,8 @@ def test_a_known_table_reaches_what_a_script_written_by_hand_reaches(cancer: tup
     assert measured["low"] <= by_hand <= measured["high"]
     assert facts(run)["validation"]["mean"] == pytest.approx(by_hand, abs=0.01)
     assert not run.degraded
+    made = {one["sha256"] for one in cancer[0].journal.artifacts(run.run_id)}
+    assert {one["sha256"] for one in facts(run)["artifacts"]} <= made
 
 
 @pytest.mark.requirement("tracking.register", "versions.aliases", "gates.tracked")

@@ -140,6 +140,11 @@ class Journal:
         )
         return [AttemptRow(**of_row(row)) for row in rows]
 
+    def artifacts(self, run: str) -> list[dict[str, Any]]:
+        """Return the files that a run made, each with its digest, address, name, media type, size, step and time."""
+        rows = self._all("SELECT * FROM artifact WHERE run=? ORDER BY at, step, name", run)
+        return [of_row(row) for row in rows]
+
     def approvals(self, run: str | None = None) -> list[Approval]:
         """Return what a run asked people, or all questions that are open."""
         if run is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_orchestrator.core.journal.events import emit
+from mcp_orchestrator.core.journal.made import record
 from mcp_orchestrator.core.tasks import Usage, WorkerRef
 from mcp_orchestrator.errors import NotReady
 from orchestrator_memory.door import now
@@ -135,6 +136,7 @@ def finish(db: sqlite3.Connection, run: str, fence: int, began: Began, ended: En
         )
     if changed.rowcount != 1:
         raise NotReady(f"Attempt {number} of step {name} of run {run} is not expected any more; its end was not noted.")
+    record(db, run, name, ended.result)
     if began.written or number > 1:
         _close(db, run, began, ended, at)
     emit(db, run, name, f"step_{ended.status}", {"reason": ended.reason} if ended.reason else {})
@@ -150,7 +152,8 @@ def retry(db: sqlite3.Connection, run: str, began: Began, ended: Ended) -> None:
 def note(db: sqlite3.Connection, run: str, noted: Noted) -> None:
     """Write down a step that the workflow did by itself, or change the state of one; a done one stays as it is."""
     one = noted
-    ended = None if one.status in {"running", "waiting", "held"} else now()
+    at = now()
+    ended = None if one.status in {"running", "waiting", "held"} else at
     db.execute(
         "INSERT INTO step(run, name, position, component, capability, inputs, params, status, reason, result, started, "
         "ended) VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(run, name) DO UPDATE SET status=excluded.status, "
@@ -166,7 +169,7 @@ def note(db: sqlite3.Connection, run: str, noted: Noted) -> None:
             one.status,
             one.reason,
             None if one.result is None else json.dumps(one.result),
-            now(),
+            at,
             ended,
         ),
     )

@@ -69,7 +69,7 @@ class Writer:
         """Give an operation that nobody waits for: it goes with the next one that is waited for, or in a moment."""
         self._entries.append((operation, (run, *args), None))
         if self._timer is None and self._turn is None:
-            self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._commit_or_give)
+            self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._late)
 
     def close(self) -> None:
         """Commit what was given and end the thread."""
@@ -83,11 +83,15 @@ class Writer:
             thread.join()
         self._commit()
 
+    def _late(self) -> None:
+        """Commit what nobody waits for, unless it went with something else: the timer is set once, not for each."""
+        self._timer = None
+        if self._turn is None:
+            self._commit_or_give()
+
     def _commit_or_give(self) -> None:
         """Commit in this turn of the loop if that is quick, otherwise have the thread do it."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._turn = None
+        self._turn = None
         if not self._entries:
             return
         if self._usual <= QUICK and not self._given:
@@ -147,32 +151,36 @@ class Writer:
         return answers
 
     def _deliver(self, entries: list[Entry], answers: list[Any]) -> None:
-        loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-        for (operation, _, future), answer in zip(entries, answers, strict=True):
-            if future is not None:
-                loops.setdefault(future.get_loop(), []).append((future, answer))
-            elif isinstance(answer, Exception):
-                log.error("a note to the journal was lost: %s", operation.__name__, exc_info=answer)
         if self.listeners:
             runs, operations = {args[0] for _, args, _ in entries}, [operation for operation, _, _ in entries]
             for listener in self.listeners:
                 listener(runs, operations)
         here = asyncio._get_running_loop()  # noqa: SLF001 - None in a thread, where the public function raises
-        for loop, settled in loops.items():
-            if loop is here:
-                _settle(settled)
-                continue
+        others: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+        for (operation, _, future), answer in zip(entries, answers, strict=True):
+            if future is None:
+                if isinstance(answer, Exception):
+                    log.error("a note to the journal was lost: %s", operation.__name__, exc_info=answer)
+            elif (loop := future.get_loop()) is here:
+                _settle(future, answer)
+            else:
+                others.setdefault(loop, []).append((future, answer))
+        for loop, settled in others.items():
             try:
-                loop.call_soon_threadsafe(_settle, settled)
+                loop.call_soon_threadsafe(_settle_all, settled)
             except RuntimeError:  # the loop has ended, and nobody waits any more
                 log.debug("answers came after the loop had ended")
 
 
-def _settle(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
+def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
     for future, answer in settled:
-        if future.done():
-            continue
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+        _settle(future, answer)
+
+
+def _settle(future: asyncio.Future[Any], answer: Any) -> None:  # noqa: ANN401 - what the operation returned or raised
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
