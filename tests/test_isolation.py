@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ import pytest
 
 from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.executors import Workers
-from mcp_orchestrator.core.kill import birth, end, identity, mark, sweep, works
+from mcp_orchestrator.core.kill import MARK, birth, end, identity, mark, sweep, works
 from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.tasks import Capacity, Need, Outcome, Task, WorkerRef
-from mcp_orchestrator.errors import OutOfTime
+from mcp_orchestrator.errors import OutOfTime, WorkerLost
 from mcp_orchestrator.settings import Settings
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
@@ -303,6 +304,68 @@ async def test_workers_end_when_their_leader_is_killed(settings: Settings, tmp_p
     with anyio.fail_after(30):
         while any(map(working, processes)):
             await anyio.sleep(0.01)
+
+
+async def ended(workers: Workers, task: Task, chance: random.Random) -> str:
+    """Submit a task, kill it if it would burn for ever, and return how it ended."""
+    try:
+        ref = await workers.submit(task, silent)
+    except WorkerLost as error:  # the zygote was killed while it was to bear one
+        return error.code
+    if task.capability == "burn_apart" and chance.random() < 0.5:
+        await workers.kill(ref, grace=chance.choice([0, 0.01]))
+        return "killed"
+    if task.capability == "burn_apart":
+        with suppress(ProcessLookupError):
+            os.kill(ref.pid, signal.SIGKILL)
+    return (await workers.wait(ref)).code
+
+
+async def kill_at_random(workers: Workers, chance: random.Random, done: anyio.Event) -> None:
+    while not done.is_set():
+        await anyio.sleep(chance.random() * 0.2)
+        victims = [workers.zygote] if chance.random() < 0.1 else workers.processes
+        if any(victims):
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(victims), signal.SIGKILL)
+
+
+@linux
+async def test_whenever_processes_are_killed_every_task_ends_and_nothing_is_left(
+    settings: Settings, tmp_path: Path
+) -> None:
+    chance, codes, done = random.Random(0), list[str](), anyio.Event()  # noqa: S311 - repeatable
+
+    async def client(workers: Workers, number: int) -> None:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for kind in ["add", "leave", "chatter", "burn_apart"] * 5:
+            given: dict[str, Any] = {"add": {"a": 1}, "chatter": {"text": "x"}}.get(kind, {"folder": str(folder)})
+            codes.append(await ended(workers, toy(kind, run=str(number), **given), chance))
+
+    async with at_work(settings) as workers, anyio.create_task_group() as group:
+        await perform(workers, toy("add", a=1))
+        group.start_soon(kill_at_random, workers, chance, done)
+        with anyio.fail_after(120):
+            async with anyio.create_task_group() as clients:
+                for number in range(3):
+                    clients.start_soon(client, workers, number)
+        done.set()
+    assert len(codes) == 60
+    assert set(codes) == {"", "killed", "worker_lost"}
+    with anyio.fail_after(60):
+        while marked(settings.home):
+            await anyio.sleep(0.01)
+
+
+def marked(home: Path) -> list[int]:
+    """Return the processes that work for a state home, but for zombies."""
+    found = list[int]()
+    for one in psutil.process_iter():
+        with suppress(psutil.Error):
+            if one.environ().get(MARK, "").startswith(identity(home)) and working(one):
+                found.append(one.pid)
+    return found
 
 
 @linux
