@@ -125,6 +125,27 @@ def test_a_client_that_was_away_saves_nothing_up() -> None:
     assert 4 <= order[:10].count("b") <= 6
 
 
+def test_ever_new_clients_of_high_priority_do_not_starve_one_of_low_priority() -> None:
+    scheduler, now, passed = Scheduler(Capacity(cpus=1)), 0.0, 0
+    held = [ask(scheduler, "first", fair="first")]
+    low = ask(scheduler, "low", fair="low")
+    while low.state is State.WAITING and passed < 100:
+        ask(scheduler, "urgent", now, priority=5, fair=f"client {passed}")
+        now, passed = now + 1, passed + 1
+        held = scheduler.release(held[0], now)
+    assert low.state is State.GRANTED
+    assert 5 <= passed < 30
+
+
+def test_clients_that_came_and_went_are_forgotten() -> None:
+    scheduler = Scheduler(Capacity(cpus=2), limits={"client:*": 1}, rates={"client:*": (1, 1.0)})
+    for number in range(5000):
+        scheduler.release(ask(scheduler, "", float(number), fair=f"client {number}"), number + 1.0)
+    assert len(scheduler._shares.clients) < 500
+    assert len(scheduler._rates._buckets) <= 1000
+    assert len(scheduler.ledger.free) == 3
+
+
 def test_processors_are_elastic_and_everything_else_is_not() -> None:
     scheduler = Scheduler(Capacity(cpus=4, memory_mb=1000, gpus=2), slots={"lines": 3})
     some = ask(scheduler, "", need=Need(cpus=3, memory_mb=600, gpus=1, slots={"lines": 2}))
