@@ -53,10 +53,10 @@ def main(control_fd: int, settings: str, *, preload: bool, tracking: bool) -> No
             if gone := _reaped() & living:
                 living -= gone
                 _tidy(living)
+            if ready and not control.recv(1, socket.MSG_PEEK):
+                break  # also in the middle of loading
             if ready and len(pending) <= len(later):  # a worker without the first libraries would import them again
-                request, sockets, _, _ = socket.recv_fds(control, 1, 1)
-                if not request:
-                    break
+                _, sockets, _, _ = socket.recv_fds(control, 1, 1)
                 pid = _fork(control, sockets[0], settings)
                 living.add(pid)
                 os.close(sockets[0])
