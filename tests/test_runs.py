@@ -295,6 +295,36 @@ def _cut_off(journal: Journal, run: str, step: str, attempt: int = 1) -> None:
         steps.begin(db, run, steps.Began(name=step, number=attempt, position=0, asked=now(), **about))
 
 
+async def test_nothing_of_a_run_that_has_ended_stays_at_work_or_is_still_asked(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async def asking(run: Run, spec: Spec) -> Answer:
+        return Answer(value=[(await run.approval("go", "Go on?")).approved, await run.step("first", add, a=1)])
+
+    async def other(run: Run, spec: Spec) -> Answer:
+        return Answer()
+
+    async with engine_of(settings, asking, other) as engine:
+        waiting = await engine.submit("asking", {})
+        assert (await ended(engine, waiting)).status is Status.WAITING
+        await engine.cancel(waiting)
+        assert engine.journal.approvals() == []
+        assert [one.status for one in engine.journal.approvals(waiting)] == ["withdrawn"]
+        assert [one.status for one in engine.journal.steps(waiting)] == ["cancelled"]
+        cut = (await engine.journal.submit("other", Spec().model_dump())).id
+        _cut_off(engine.journal, cut, "first")
+        await engine.cancel(cut)
+        assert [(one.status, one.reason) for one in engine.journal.steps(cut)] == [
+            ("cancelled", "cut off when its process ended")
+        ]
+        assert [one.status for one in engine.journal.attempts(cut)] == ["lost"]
+        gone = (await engine.journal.submit("other", Spec().model_dump())).id
+        _cut_off(engine.journal, gone, "first")
+    async with engine_of(settings, asking, other) as engine:
+        assert (await ended(engine, gone)).status is Status.SUCCEEDED
+        assert [one.status for one in engine.journal.steps(gone)] == ["failed"]
+
+
 async def test_a_run_that_kills_its_process_again_and_again_is_not_tried_for_ever(
     settings: Settings, tmp_path: Path
 ) -> None:

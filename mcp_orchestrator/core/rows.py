@@ -94,7 +94,10 @@ class AttemptRow(BaseModel):
 
 
 class Approval(BaseModel):
-    """A question to a person that a run waits for; ``status`` is asked, approved or refused."""
+    """A question to a person that a run waits for.
+
+    ``status`` is asked, approved, refused, or withdrawn (its run ended without an answer).
+    """
 
     run: str
     name: str

@@ -93,6 +93,7 @@ def end(db: sqlite3.Connection, run: str, fence: int, status: Status, given: dic
     )
     if changed.rowcount != 1:
         raise NotReady(f"Run {run} has ended or has another owner; its state was left as it is.")
+    _settle(db, run, status)
     emit(db, run, "", f"run_{status}", {"error": error} if error else {})
 
 
@@ -116,6 +117,8 @@ def move(db: sqlite3.Connection, run: str, before: tuple[Status, ...], after: St
         (after, ended, run, *before),
     )
     if changed.rowcount == 1:
+        if after.final:
+            _settle(db, run, after)
         emit(db, run, "", f"run_{after}", {})
     return changed.rowcount == 1
 
@@ -165,3 +168,18 @@ def progress(db: sqlite3.Connection, run: str, fraction: float, message: str) ->
     )
     if changed.rowcount == 1:
         emit(db, run, "", "run_progress", {"fraction": round(fraction, 4), "message": message})
+
+
+def _settle(db: sqlite3.Connection, run: str, status: Status) -> None:
+    """Leave nothing of a run open that ends: what a dead process was at, and what people were asked."""
+    cut = {Status.CANCELLED: "cancelled", Status.TIMED_OUT: "timed_out"}.get(status, "failed")
+    steps = db.execute(
+        "UPDATE step SET status=CASE WHEN status IN ('waiting', 'held') THEN 'cancelled' ELSE ? END, ended=?, "
+        "reason=CASE WHEN reason='' THEN 'cut off when its process ended' ELSE reason END "
+        "WHERE run=? AND status IN ('running', 'retry_wait', 'waiting', 'held') RETURNING name, status, reason",
+        (cut, now(), run),
+    ).fetchall()
+    for name, became, reason in steps:
+        emit(db, run, name, f"step_{became}", {"reason": reason})
+    db.execute("UPDATE attempt SET status='lost', ended=? WHERE run=? AND status='running'", (now(), run))
+    db.execute("UPDATE approval SET status='withdrawn' WHERE run=? AND status='asked'", (run,))
