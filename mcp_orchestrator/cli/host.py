@@ -74,6 +74,7 @@ def _run(session: Session, *, background: bool, ready: Callable[[], None]) -> No
         place = f"The state home {settings.home} cannot be used: {error}."
         raise StateUnavailable(f"{place} Choose another with MCP_ORCHESTRATOR_HOME.") from error
     try:
+        os.chdir(settings.project)
         if background:
             rotate(settings.home)
         import anyio

@@ -31,14 +31,22 @@ class Host:
     """Serves the fronts of one state home until it is told to stop, or has had nothing to do for long enough."""
 
     def __init__(self, orchestrator: Orchestrator, listener: socket.socket, *, logged: bool) -> None:
-        """Take the orchestrator and the listening socket; ``logged`` says that the output goes to the log file."""
+        """Take the orchestrator and the listening socket; ``logged`` says that the output goes to the log file.
+
+        A host that is ``retiring`` has met a newer front, and ends as soon as it has nothing to do.
+        """
         self._orchestrator, self._listener, self._logged = orchestrator, listener, logged
         self._server = build(orchestrator)
         self._sessions: set[Session] = set()
         self._stop = anyio.Event()
         self._why = ""
-        self._draining = self._retiring = False
+        self._draining = self.retiring = False
         self._begun = 0.0
+
+    @property
+    def clients(self) -> int:
+        """How many fronts are connected."""
+        return len(self._sessions)
 
     async def run(self) -> None:
         """Work until it is time to stop; unfinished runs then wait for the next one."""
@@ -62,7 +70,7 @@ class Host:
         self._sessions.add(session)
         if _older(version(), peer.version):
             log.info("a front of version %s is newer; this host hands over when it is idle", peer.version)
-            self._retiring = True
+            self.retiring = True
         try:
             await session.serve()
         finally:
@@ -88,7 +96,7 @@ class Host:
                 rotate(self._orchestrator.settings.home)
             busy = self._orchestrator.busy()
             asked = any(one.busy for one in self._sessions) or self._orchestrator.followers > 0
-            if not busy and (self._draining or (self._retiring and not asked)):
+            if not busy and (self._draining or (self.retiring and not asked)):
                 self.end("drained" if self._draining else "a newer version takes over")
             if busy or self._sessions or self._orchestrator.followers:
                 worked = anyio.current_time()
@@ -103,11 +111,11 @@ class Host:
             "home": str(self._orchestrator.settings.home),
             "leads": self._orchestrator.leads,
             "seconds": round(anyio.current_time() - self._begun, 1),
-            "clients": len(self._sessions),
+            "clients": self.clients,
             "commands": self._orchestrator.followers,
             "busy": self._orchestrator.busy(),
             "draining": self._draining,
-            "retiring": self._retiring,
+            "retiring": self.retiring,
         }
 
     async def _asked_to_stop(self, params: dict[str, Any], _report: Report) -> dict[str, Any]:

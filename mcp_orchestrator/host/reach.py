@@ -10,12 +10,8 @@ import os
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from mcp_orchestrator.core.address import address
-
-if TYPE_CHECKING:
-    import subprocess
 
 __all__ = ["LOG", "SOCKET", "Unreachable", "ours", "place", "reach"]
 
@@ -105,25 +101,22 @@ class _Started:
     """A host that was started here, in a session of its own."""
 
     def __init__(self, base: str, home: str) -> None:
-        import subprocess
-
         self._base, self._log = base, os.path.join(home, "logs", LOG)  # noqa: PTH118
+        self._code: int | None = None
         command = [sys.executable, "-m", "mcp_orchestrator", "host", "run", "--background", "--project", base]
         try:
             os.makedirs(home, 0o700, exist_ok=True)  # noqa: PTH103
             os.makedirs(os.path.dirname(self._log), 0o700, exist_ok=True)  # noqa: PTH103, PTH120
             self._said, theirs = os.pipe()
             try:
-                with open(self._log, "ab") as log:  # noqa: PTH123
-                    self._process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - our own command
-                        [*command, "--announce", str(theirs)],
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        cwd=base,
-                        pass_fds=(theirs,),
-                        start_new_session=True,
-                    )
+                os.set_inheritable(theirs, True)  # noqa: FBT003 - the standard library's signature
+                files = (
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                )
+                given = [*command, "--announce", str(theirs)]
+                self._pid = os.posix_spawn(sys.executable, given, os.environ, file_actions=files, setsid=True)
             finally:
                 os.close(theirs)
         except OSError as error:
@@ -132,14 +125,20 @@ class _Started:
 
     @property
     def ended(self) -> bool:
-        return self._process.poll() is not None
+        if self._code is None:
+            try:
+                pid, status = os.waitpid(self._pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = self._pid, 0
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code is not None
 
     def problem(self) -> str:
         """Return why it ended: what it said to us, else the end of its log."""
         with open(self._said, "rb") as said:  # noqa: PTH123
             text = said.read().decode("utf-8", "replace").strip()
         if not text:
-            text = f"It ended with code {self._process.returncode}. {self._log} ends with:\n{_end(self._log)}"
+            text = f"It ended with code {self._code}. {self._log} ends with:\n{_end(self._log)}"
         return f"The host of {self._base} cannot be started. {text}"
 
 
