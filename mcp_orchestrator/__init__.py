@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         get_workflow_summary,
         run_ml_workflow,
     )
+    from mcp_orchestrator.release import version
 
 __all__ = ["Orchestrator", "build_ml_pipeline", "get_workflow_summary", "run_ml_workflow", "version"]
 
@@ -23,17 +24,8 @@ _PLACES = {
     "build_ml_pipeline": "mcp_orchestrator.pipeline",
     "get_workflow_summary": "mcp_orchestrator.pipeline",
     "run_ml_workflow": "mcp_orchestrator.pipeline",
+    "version": "mcp_orchestrator.release",
 }
-
-
-def version() -> str:
-    """Return the version of this package."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - importing the package costs nothing
-
-    try:
-        return version("mcp-ml-orchestrator")
-    except PackageNotFoundError:
-        return "0.0.0"
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of the public names

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from mcp_orchestrator import version
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.dispatch import Dispatcher
@@ -33,6 +32,7 @@ from mcp_orchestrator.core.rows import RunRow, Status
 from mcp_orchestrator.core.schedules import Schedules
 from mcp_orchestrator.core.tasks import Executor
 from mcp_orchestrator.errors import StateUnavailable, StepFailed
+from mcp_orchestrator.release import version
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Version, Versions
 from mcp_orchestrator.view import RunView, view

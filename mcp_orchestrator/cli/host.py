@@ -50,13 +50,13 @@ def run(session: Session, descriptor: int | None, *, background: bool) -> None:
 
 
 def _run(session: Session, *, background: bool, ready: Callable[[], None]) -> None:
-    from mcp_orchestrator import version
     from mcp_orchestrator.core.address import address
     from mcp_orchestrator.core.leadership import Leadership
     from mcp_orchestrator.core.lines import bound
     from mcp_orchestrator.errors import StateUnavailable
     from mcp_orchestrator.host.files import rotate
     from mcp_orchestrator.host.reach import SOCKET
+    from mcp_orchestrator.release import version
 
     settings = session.settings()
     lock = Leadership(settings.home, "host")

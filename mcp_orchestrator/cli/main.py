@@ -138,7 +138,7 @@ def _document(message: str, kind: str, code: int) -> None:
 
 def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's own
     if value and not ctx.resilient_parsing:
-        from mcp_orchestrator import version
+        from mcp_orchestrator.release import version
 
         click.echo(f"mcp-orchestrator {version()}")
         ctx.exit()

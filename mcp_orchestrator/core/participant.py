@@ -10,7 +10,6 @@ from typing import Any, Self
 import anyio
 from anyio import to_thread
 
-from mcp_orchestrator import version
 from mcp_orchestrator.core.address import address
 from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.engine import Engine, Watcher
@@ -25,6 +24,7 @@ from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.rows import RunRow, Status
 from mcp_orchestrator.core.tasks import Report
 from mcp_orchestrator.errors import NotReady
+from mcp_orchestrator.release import version
 from mcp_orchestrator.settings import Settings
 
 __all__ = ["Participant"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import anyio
 
-from mcp_orchestrator import version
 from mcp_orchestrator.core.address import address
 from mcp_orchestrator.core.leadership import Leadership
 from mcp_orchestrator.core.link import Hello, Link
 from mcp_orchestrator.host.reach import SOCKET
+from mcp_orchestrator.release import version
 
 __all__ = ["ask", "stop"]
 

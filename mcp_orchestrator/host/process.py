@@ -12,13 +12,14 @@ from typing import Any
 
 import anyio
 
-from mcp_orchestrator import version
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.lines import Lines
 from mcp_orchestrator.core.link import Hello, listen
+from mcp_orchestrator.core.schedules import Schedules
 from mcp_orchestrator.core.tasks import Report
 from mcp_orchestrator.host.files import rotate
 from mcp_orchestrator.host.sessions import Session
+from mcp_orchestrator.release import version
 from mcp_orchestrator.server.app import build
 
 __all__ = ["Host", "announce"]
@@ -37,6 +38,7 @@ class Host:
         """
         self._orchestrator, self._listener, self._logged = orchestrator, listener, logged
         self._server = build(orchestrator)
+        self._schedules = Schedules(orchestrator.journal)
         self._sessions: set[Session] = set()
         self._stop = anyio.Event()
         self._why = ""
@@ -101,7 +103,10 @@ class Host:
             if busy or self._sessions or self._orchestrator.followers:
                 worked = anyio.current_time()
             elif anyio.current_time() - worked > self._orchestrator.settings.host_idle_seconds:
-                self.end("nothing to do")
+                if any(one.enabled for one in self._schedules.list()):
+                    worked = anyio.current_time()  # who is to start runs at times must be there
+                else:
+                    self.end("nothing to do")
 
     async def _status(self, _params: dict[str, Any], _report: Report) -> dict[str, Any]:
         return {

@@ -12,9 +12,9 @@ import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
-from mcp_orchestrator import version
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import InvalidInput, NotReady
+from mcp_orchestrator.release import version
 from mcp_orchestrator.server import prompts, resources
 from mcp_orchestrator.server.tools import published
 
