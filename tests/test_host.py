@@ -28,6 +28,7 @@ from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.lines import Lines, bound, connected
 from mcp_orchestrator.core.link import Hello
 from mcp_orchestrator.core.rows import RunRow, Status
+from mcp_orchestrator.core.schedules import Schedules
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName
 from mcp_orchestrator.host.control import ask as control
 from mcp_orchestrator.host.control import stop
@@ -244,6 +245,19 @@ async def test_a_host_with_nothing_to_do_ends_and_one_with_a_client_does_not(tmp
         assert not hosted.ended.is_set()
         assert (await hosted.status())["clients"] == 1
         lines.close()
+        with anyio.fail_after(60):
+            await hosted.ended.wait()
+
+
+async def test_a_host_that_has_a_schedule_does_not_end(tmp_path: Path) -> None:
+    hosted = Hosted(Settings.load(tmp_path, host_idle_seconds=0.1))
+    schedules = Schedules(hosted.orchestrator.journal)
+    schedules.add(hosted.orchestrator.engine.workflow("train"), "yearly", SPEC, "0 0 1 1 *")
+    async with hosted.running():
+        with anyio.move_on_after(1):
+            await hosted.ended.wait()
+        assert not hosted.ended.is_set()
+        schedules.pause("yearly")
         with anyio.fail_after(60):
             await hosted.ended.wait()
 

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from pydantic import BaseModel, Field
 
+from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core import schedules as module
 from mcp_orchestrator.core.cron import between, following
 from mcp_orchestrator.core.dispatch import Dispatcher
@@ -371,3 +372,23 @@ async def test_a_schedule_can_be_run_now(journal: Journal, tmp_path: Path) -> No
         run = await schedules.trigger(engine, "a")
         assert (await engine.wait(run)).result == {"n": 5}
         assert schedules.get("a") == before.model_copy(update={"last_run": run})
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("retrain.schedule", "retrain.manual")
+async def test_a_model_is_trained_again_at_its_time_and_by_hand(tmp_path: Path) -> None:
+    spec = {"data": "builtin:iris", "target": "target", "name": "iris", "families": ["linear"], "tracking": False}
+    settings = Settings.load(tmp_path, workers=2)
+    orchestrator = Orchestrator(settings=settings, in_process=True)
+    before = Clock("2026-11-20T12:00")
+    workflow = orchestrator.engine.workflow("train")
+    nightly = Schedules(orchestrator.journal, before)
+    nightly.add(workflow, "nightly", {**spec, "tuning": "none"}, "0 3 * * *", zone=BERLIN)
+    async with orchestrator.running():  # some nights were missed: one training makes up for them
+        await until(lambda: nightly.get("nightly").last_run is not None)
+        first = await orchestrator.wait(nightly.get("nightly").last_run or "", 120)
+        assert first.status in {Status.SUCCEEDED, Status.DEGRADED}, first.error
+        assert (orchestrator.journal.run(first.run_id).key or "").startswith("schedule:nightly:")
+        by_hand = await orchestrator.wait(await nightly.trigger(orchestrator, "nightly"), 120)
+        assert by_hand.status in {Status.SUCCEEDED, Status.DEGRADED}, by_hand.error
+        assert sorted(one.version for one in orchestrator.models("iris")) == [1, 2]

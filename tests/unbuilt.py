@@ -20,7 +20,7 @@ _BROUGHT_BY: dict[str, str] = {
         alerts.delivery alerts.statistics monitor.anomalies monitor.dashboards monitor.reports gates.monitoring
         build.runbook events.monitoring data.quality_alerts safety.tracing settings.health""",
     "schedules and the retraining workflow": """
-        retrain.schedule retrain.performance retrain.drift retrain.volume retrain.manual retrain.compare
+        retrain.performance retrain.drift retrain.volume retrain.compare
         retrain.rollout data.schedule data.backfill data.incremental""",
     "the audit log": "retrain.audit",
     "the event bus": "events.subscribe events.slow_handler events.statistics settings.events",

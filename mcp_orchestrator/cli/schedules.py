@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from mcp_orchestrator.cli.inputs import JSON
-from mcp_orchestrator.cli.screen import document, table
+from mcp_orchestrator.cli.screen import document, note, table
 from mcp_orchestrator.cli.session import Printing, Session, session
 from mcp_orchestrator.cli.work import leave, work
 from mcp_orchestrator.cli.workflows import known, request
@@ -69,6 +69,7 @@ def add(session: Session, name: str, cron: str, what: str, *, inputs: dict[str, 
         raise UnknownName("workflow", workflow, workflows)
     made = _open(session).add(workflows[workflow], name, spec, cron, **how)
     _shown(session, [made])
+    note("The host of the project starts it: mcp-orchestrator host status")
 
 
 @schedules.command(cls=Printing)
