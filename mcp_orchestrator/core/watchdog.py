@@ -5,10 +5,9 @@ A limit of the system holds for one process each; what a step takes in several, 
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from mcp_orchestrator.core.kill import descendants
+from mcp_orchestrator.core.kill import LINUX, descendants
 
 __all__ = ["EVERY", "memory", "share"]
 
@@ -23,7 +22,7 @@ def memory(pid: int, limit: float) -> float:
     costs microseconds. Beyond it the shares are added up (PSS, see proc_pid_smaps(5)), which costs milliseconds.
     """
     family = [pid, *descendants(pid)]
-    if sys.platform != "linux":
+    if not LINUX:
         return sum(map(_resident_elsewhere, family)) / (1 << 20)
     rough = sum(map(_resident, family)) / 1024
     return rough if rough <= limit else sum(map(share, family))
@@ -36,7 +35,7 @@ def _resident(pid: int) -> int:
 
 def share(pid: int) -> float:
     """Return the megabytes of a process, each page divided by the number of processes that share it."""
-    if sys.platform != "linux":
+    if not LINUX:
         return _resident_elsewhere(pid) / (1 << 20)
     return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") / 1024
 
