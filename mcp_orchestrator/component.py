@@ -181,6 +181,14 @@ class Capability(Generic[P, R]):
         )
 
     @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.parameters.model_fields)
+
+    @property
+    def _what(self) -> str:
+        return f"{self.component}.{self.name}" if self.component else self.name
+
+    @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the parameters."""
         return without_titles(self.parameters.model_json_schema())
@@ -197,13 +205,12 @@ class Capability(Generic[P, R]):
             InvalidInput: a parameter is unknown, missing, or not acceptable; the message says which and why.
 
         """
-        what = f"{self.component}.{self.name}" if self.component else self.name
-        reject_unknown(params, self.parameters.model_fields, what=what)
+        if not params.keys() <= self._names:
+            reject_unknown(params, self.parameters.model_fields, what=self._what)
         try:
-            model = self.parameters.model_validate(dict(params))
+            return dict(vars(self.parameters.model_validate(dict(params))))
         except ValidationError as error:
-            raise problem_of(error, what=what) from error
-        return {name: getattr(model, name) for name in type(model).model_fields}
+            raise problem_of(error, what=self._what) from error
 
     def call(self, ctx: Context, params: Mapping[str, Any]) -> R:
         """Check the parameters and call the function in ``ctx``."""

@@ -22,6 +22,7 @@ from orchestrator_memory.door import now
 
 __all__ = ["Attempts", "Place", "digest_of"]
 
+SORTED = json.JSONEncoder(sort_keys=True)
 REFUSALS = frozenset({"invalid_input", "unknown_name", "missing_library", "not_allowed", "data_rejected", "tampered"})
 
 
@@ -100,7 +101,8 @@ class Attempts:
     async def _perform(self, began: steps.Began, task: Task, policy: Policy) -> Outcome:
         def placed(worker: WorkerRef) -> None:
             began.placed(worker)
-            self._journal.post(steps.placed, self._row.id, began)
+            if began.written:  # otherwise its beginning, when it is written, tells of the worker
+                self._journal.post(steps.placed, self._row.id, began)
 
         def report(fraction: float | None, message: str) -> None:
             self._owner.advance(began.name, fraction, message)
@@ -158,6 +160,6 @@ class Attempts:
 
 def digest_of(capability: Capability[..., Any], params: dict[str, Any]) -> tuple[str, str]:
     """Return parameters as JSON, and the SHA-256 of them with what they are given to."""
-    text = json.dumps(params, sort_keys=True)
+    text = SORTED.encode(params)
     whole = f'["{capability.component}", "{capability.name}", {text}]'
     return text, hashlib.sha256(whole.encode()).hexdigest()

@@ -33,6 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 SAY_EVERY = 0.25
 AT_ONCE = 256
+USUAL = Policy()
 log = logging.getLogger(__name__)
 
 
@@ -75,7 +76,7 @@ class Run:
     wish: str | None = None
     leaving: bool = False
     _known: dict[str, StepRow] = field(default_factory=dict[str, StepRow])
-    _news: tuple[float, str] | None = None
+    _news: tuple[str, float, str] | None = None
     _said: float = 0.0
     _timer: asyncio.TimerHandle | None = None
 
@@ -106,7 +107,7 @@ class Run:
         """Do a required step and return its answer; its failure ends the run."""
         _named(args)
         try:
-            return await self._do(name, capability, kwargs, policy or Policy())
+            return await self._do(name, capability, kwargs, policy or USUAL)
         except Cancelled:
             raise
         except OrchestratorError as error:
@@ -126,7 +127,7 @@ class Run:
         """Do an optional step; when it fails, the run goes on without it and is marked as degraded."""
         _named(args)
         try:
-            return await self._do(name, capability, kwargs, policy or Policy())
+            return await self._do(name, capability, kwargs, policy or USUAL)
         except Cancelled:
             raise
         except OrchestratorError:
@@ -295,9 +296,7 @@ class Run:
         base, _, rest = name.partition("[")
         if rest and base in self.plan:
             return
-        place = self.plan.index(base) if base in self.plan else 0
-        done = (place + (fraction or 0.0)) / max(len(self.plan), 1)
-        self._news = (min(done, 0.999), f"{name}: {message}" if message else name)
+        self._news = (base, fraction or 0.0, f"{name}: {message}" if message else name)
         wait = self._said + SAY_EVERY - time.monotonic()
         if wait <= 0:
             self.say()
@@ -310,8 +309,9 @@ class Run:
             self._timer.cancel()
             self._timer = None
         if self._news is not None:
-            self._said, (fraction, message), self._news = time.monotonic(), self._news, None
-            self.journal.post(runs.progress, self.id, fraction, message)
+            self._said, (base, fraction, message), self._news = time.monotonic(), self._news, None
+            place = self.plan.index(base) if base in self.plan else 0
+            self.journal.post(runs.progress, self.id, min(0.999, (place + fraction) / max(len(self.plan), 1)), message)
 
 
 def _named(args: tuple[object, ...]) -> None:

@@ -86,6 +86,9 @@ class Usage:
     memory_mb: float = 0.0
 
 
+UNUSED = Usage()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRef:
     """Where an attempt runs: enough to find it again, to end it, and to know that it is still the same one.
@@ -108,7 +111,7 @@ class Outcome:
     value: Any = None
     code: str = ""
     error: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = UNUSED
 
     def answer(self) -> Any:  # noqa: ANN401 - any JSON value
         """Return the value.
