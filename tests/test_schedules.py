@@ -386,9 +386,9 @@ async def test_a_model_is_trained_again_at_its_time_and_by_hand(tmp_path: Path) 
     nightly.add(workflow, "nightly", {**spec, "tuning": "none"}, "0 3 * * *", zone=BERLIN)
     async with orchestrator.running():  # some nights were missed: one training makes up for them
         await until(lambda: nightly.get("nightly").last_run is not None)
-        first = await orchestrator.wait(nightly.get("nightly").last_run or "", 120)
+        first = await orchestrator.wait(nightly.get("nightly").last_run or "", 300)
         assert first.status in {Status.SUCCEEDED, Status.DEGRADED}, first.error
         assert (orchestrator.journal.run(first.run_id).key or "").startswith("schedule:nightly:")
-        by_hand = await orchestrator.wait(await nightly.trigger(orchestrator, "nightly"), 120)
+        by_hand = await orchestrator.wait(await nightly.trigger(orchestrator, "nightly"), 300)
         assert by_hand.status in {Status.SUCCEEDED, Status.DEGRADED}, by_hand.error
         assert sorted(one.version for one in orchestrator.models("iris")) == [1, 2]

@@ -32,7 +32,8 @@ waited for with get_run(run_id), listed with list_runs, stopped or resumed with 
 "next" what can be done.
 Read the answer before you report: "degraded" and the steps tell what was skipped or failed, and why; compare "metrics"
 (with 95 % intervals) with "baseline"; leakage suspects and gates say whether the figures can be trusted.
-Single steps (statistics, tuning, registry, validation...) are components: find_ml_components, invoke_ml_component."""
+Single steps (statistics, tuning, registry, validation...) are components: find_ml_components, invoke_ml_component.
+Several of them as one durable run, with conditions, loops and approvals: run_workflow."""
 
 
 def build(orchestrator: Orchestrator) -> MCPServer[Orchestrator]:

@@ -201,7 +201,7 @@ class Work:
         """Return why a step is not to be done, or an empty string and what it is to be done with."""
         for name in step.after:
             before = self.results[name]
-            if before.status != "done" and not self.steps[name].optional:
+            if before.status == "refused" or (before.status != "done" and not self.steps[name].optional):
                 return _because(name, before), None
         try:
             if step.when is not None and not holds(step.when, self._look):
