@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def test_the_service_manager_is_told_when_it_is_ready_and_when_it_stops(
         manager.bind("notify")
         manager.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", str(project / "notify"))
-        with start("host", "run") as process:
+        with command("host", "run") as process:
             assert manager.recv(100) == b"READY=1"
             assert answer("host", "status")["pid"] == process.pid
             process.send_signal(signal.SIGTERM)
@@ -119,10 +119,24 @@ def test_the_service_manager_is_told_when_it_is_ready_and_when_it_stops(
     assert errors == ""
 
 
+@contextmanager
+def command(*arguments: str) -> Generator[subprocess.Popen[str]]:
+    """Start a command, and end it if a test fails."""
+    with start(*arguments) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_a_second_host_waits_and_takes_over_and_the_client_goes_on(project: Path) -> None:
-    with start("host", "run") as one, front(project) as client:
-        client.begin()
-        with start("host", "run") as two:
+    with command("host", "run") as one:
+        deadline = time.monotonic() + 60
+        while host(project) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with front(project) as client, command("host", "run") as two:
+            client.begin()
             assert two.stderr is not None
             assert "waits to take over" in two.stderr.readline()
             assert kill(project).pid == one.pid
@@ -141,19 +155,19 @@ def test_a_training_of_a_command_is_the_host_s_and_outlives_either(project: Path
     spec = '{"families": ["linear"], "tracking": false}'
     arguments = ("train", "builtin:iris", "--target", "target", "--trials", "2", "--spec", spec, "--json")
     journal = Journal(project / ".mcp-orchestrator")
-    with start(*arguments) as command:
+    with command(*arguments) as process:
         deadline = time.monotonic() + 60
         while not any(step.finished for run in journal.runs() for step in journal.steps(run.id)):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         if killed == "host":
             kill(project)
-            said, errors = command.communicate()
-            assert command.returncode == Exit.OK, errors
+            said, errors = process.communicate()
+            assert process.returncode == Exit.OK, errors
             [document] = [json.loads(said)]
             assert document["status"] in {"succeeded", "degraded"}
         else:
-            command.kill()
+            process.kill()
     [run] = journal.runs()
     found = answer("runs", run.id, "--follow")
     assert found["status"] in {"succeeded", "degraded"}
