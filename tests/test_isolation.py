@@ -152,6 +152,21 @@ async def test_a_step_that_knows_nothing_of_signals_is_interrupted_where_it_stan
         assert killed.seconds < 60
 
 
+@linux
+async def test_a_step_that_was_given_up_before_it_began_does_not_begin(settings: Settings, tmp_path: Path) -> None:
+    async with at_work(settings) as workers:
+        await perform(workers, toy("add", a=1))
+        [worker] = workers.processes
+        os.kill(worker, signal.SIGSTOP)
+        ref = await workers.submit(toy("mark", folder=str(tmp_path), name="begun"), silent)
+        async with anyio.create_task_group() as group:
+            group.start_soon(workers.kill, ref, 60)
+            await anyio.wait_all_tasks_blocked()
+            os.kill(worker, signal.SIGCONT)
+        assert ref.pid == worker
+        assert not (tmp_path / "begun").exists()
+
+
 async def test_without_grace_nothing_of_a_step_runs_after_the_word(settings: Settings, tmp_path: Path) -> None:
     async with at_work(settings) as workers:
         ref = await workers.submit(toy("tidy", folder=str(tmp_path)), silent)

@@ -110,6 +110,7 @@ class Worker:
         self._recorder = Recorder(self._settings.home, self._settings.run_log_mb)
         self._recorder.install(self._settings.log_level)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, self._interrupted)
 
     def serve(self) -> None:
         """Answer tasks until the other side closes the connection."""
@@ -126,13 +127,14 @@ class Worker:
         """Run a task and say how it ended, what it used, and whether it left something running."""
         signal.signal(signal.SIGINT, self._interrupted)
         grant(task.cpus, task.gpus)
-        self._said, self._speaking, self._asked = 0.0, False, False
+        self._said, self._speaking = 0.0, False
         before, children = _processor()
         _forget_peak()
         with self._recorder.step(task.run, task.step, task.attempt, task.name):
             try:
                 try:
                     self._at_work = True
+                    self._heed()
                     with limited(task.memory_mb or self._settings.worker_memory_mb):
                         outcome = perform(self._registry, self._settings, self._store, task, self._report)
                 finally:
@@ -150,9 +152,9 @@ class Worker:
         }
 
     def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
-        if self._speaking:
-            self._asked = True  # the message goes out whole first
-        elif self._at_work:
+        if self._speaking or not self._at_work:
+            self._asked = True  # the message goes out whole first; a step that has not begun does not begin
+        else:
             self._at_work = False
             raise KeyboardInterrupt
 
@@ -162,9 +164,13 @@ class Worker:
             self._speaking = True
             self._send({"fraction": fraction, "message": message})
             self._speaking = False
-            if self._asked:
-                self._asked = self._at_work = False
-                raise KeyboardInterrupt
+            self._heed()
+
+    def _heed(self) -> None:
+        """Stop here if that was asked at a moment when it could not be done."""
+        if self._asked:
+            self._asked = self._at_work = False
+            raise KeyboardInterrupt
 
     def _send(self, message: dict[str, Any]) -> None:
         self._connection.sendall(json.dumps(message).encode() + b"\n")

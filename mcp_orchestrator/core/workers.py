@@ -20,6 +20,7 @@ import anyio
 from anyio import to_thread
 
 from mcp_orchestrator.core.kill import birth, end, identity, mark, sweep
+from mcp_orchestrator.core.machine import capacity
 from mcp_orchestrator.core.output import log_of
 from mcp_orchestrator.core.pool import Pool
 from mcp_orchestrator.core.processes import WorkerProcess
@@ -95,10 +96,8 @@ class Workers:
         self._pool.start()
 
     async def capacity(self) -> Capacity:
-        """Return the processors of the settings and the memory of the machine."""
-        import psutil  # noqa: PLC0415 - start-up needs it not
-
-        return Capacity(cpus=self._settings.workers, memory_mb=psutil.virtual_memory().total >> 20)
+        """Return what there is to lease on this machine, by the settings or else as measured."""
+        return await self._apart(capacity, self._settings)
 
     async def submit(self, task: Task, report: Report) -> WorkerRef:
         """Hand a task to an idle worker, or to a new one; the first time, leftovers of dead processes end before."""
