@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -544,6 +545,94 @@ async def test_a_paused_graph_goes_on_after_its_finished_steps(settings: Setting
             await engine.resume(run)
             row = await engine.wait(run)
         assert outputs(row) == {"next": 2}
+
+
+async def test_a_graph_that_was_cut_off_goes_on_elsewhere_and_repeats_nothing_that_was_done(
+    settings: Settings, tmp_path: Path
+) -> None:
+    def at(name: str, capability: str, **more: Any) -> Json:
+        params = {"folder": str(tmp_path), "name": name}
+        return {"name": name, "component": "toys", "capability": capability, "params": params, **more}
+
+    graph = of(
+        at("first", "mark"),
+        fail("optional", optional=True),
+        at("go", "await_file", after=["first", "optional"]),
+        at("last", "mark", after=["go"]),
+        add("sum", from_("optional", **{"else": 1}), from_("last")),
+    )
+    async with engine_of(settings) as engine:
+        run = await engine.submit("custom", {"graph": graph})
+        with anyio.fail_after(60):
+            while not (tmp_path / "go.waiting").exists():
+                await anyio.sleep(0.005)
+    (tmp_path / "go").touch()
+    async with engine_of(settings) as engine:
+        with anyio.fail_after(60):
+            row = await engine.wait(run)
+        assert row.status is Status.DEGRADED
+        assert outputs(row) == {"first": 1, "go": 1, "last": 1, "sum": 2}
+        assert {one.name: one.attempt for one in engine.journal.steps(run)}["optional"] == 1
+
+
+def expected(graph: Json) -> dict[str, int | None]:
+    """Do a graph of additions step by step, as slowly and plainly as can be; None is a step that was not done."""
+    steps = {one["name"]: one for one in graph["steps"]}
+    found: dict[str, int | None] = {}
+
+    def value(part: Any) -> int | None:
+        if not isinstance(part, dict):
+            return part
+        got = of_step(part["$from"])
+        return value(part["else"]) if got is None and "else" in part else got
+
+    def of_step(name: str) -> int | None:
+        if name not in found:
+            one = steps[name]
+            before = [of_step(other) is not None or steps[other].get("optional", False) for other in one["after"]]
+            left = value(one["when"]["left"]) if "when" in one else 1
+            asked = left is not None and ("when" not in one or left >= one["when"]["right"])
+            given = [value(part) for part in one["params"].values()]
+            runs = all(before) and asked and None not in given and one["capability"] == "add"
+            found[name] = sum(part for part in given if part is not None) if runs else None
+        return found[name]
+
+    return {name: of_step(name) for name in steps}
+
+
+def random_graph(chance: random.Random) -> Json:
+    """Return a graph of additions, conditions, substitutes and failures, written in any order."""
+    steps: list[Json] = []
+    for number in range(chance.randint(3, 12)):
+        names = [one["name"] for one in steps]
+
+        def value(names: list[str] = names) -> Any:
+            if not names or chance.random() < 0.3:
+                return chance.randint(0, 9)
+            more = {"else": value(names[:-1])} if chance.random() < 0.4 else {}
+            return from_(chance.choice(names), **more)
+
+        broken = chance.random() < 0.15
+        one = fail(f"s{number}", optional=True) if broken else add(f"s{number}", value(), value())
+        one["after"] = chance.sample(names, min(len(names), chance.randint(0, 1)))
+        if not broken and chance.random() < 0.2:
+            one["optional"] = True
+        if names and chance.random() < 0.3:
+            one["when"] = {"left": from_(chance.choice(names)), "op": ">=", "right": chance.randint(0, 15)}
+        steps.append(one)
+    chance.shuffle(steps)
+    return of(*steps, outputs={one["name"]: from_(one["name"]) for one in steps})
+
+
+async def test_any_graph_comes_to_what_doing_it_step_by_step_comes_to(settings: Settings) -> None:
+    chance, undone, done_ = random.Random(3), 0, 0  # noqa: S311 - a seed, and not a secret
+    async with engine_of(settings) as engine:
+        for _ in range(40):
+            graph = random_graph(chance)
+            found = outputs(await done(engine, graph))
+            assert found == expected(graph), json.dumps(graph)
+            undone, done_ = undone + sum(one is None for one in found.values()), done_ + len(found)
+    assert 0.1 < undone / done_ < 0.9, "the graphs are no test of both"
 
 
 # Templates and names -------------------------------------------------------------------------------------------------
