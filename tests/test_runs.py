@@ -403,7 +403,6 @@ async def test_a_queued_run_can_be_paused_resumed_and_cancelled(settings: Settin
         assert (await ended(engine, second)).result == {"value": 1}
 
 
-@pytest.mark.requirement("events.kept")
 async def test_events_are_read_by_number_by_as_many_as_like_and_none_is_missed(
     settings: Settings, tmp_path: Path
 ) -> None:

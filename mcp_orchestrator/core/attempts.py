@@ -116,6 +116,7 @@ class Attempts:
                 grace=policy.grace,
                 priority=self._row.priority,
                 fair=self._row.fair,
+                workflow=self._row.workflow,
                 began=placed,
             )
         except OrchestratorError as error:
