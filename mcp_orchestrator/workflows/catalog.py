@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
@@ -25,16 +25,17 @@ class Catalog:
 
     registry: Registry
     workflows: Mapping[str, Workflow]
+    _schemas: dict[object, Schema] = field(default_factory=dict[object, Schema], repr=False)
 
     def answer(self, step: Step) -> Schema:
         """Return the JSON schema of a step's answer; `ANY` where it is not known."""
         if step.kind == "approval":
-            return Decision.model_json_schema(mode="serialization")
+            return self._kept(Decision, "serialization")
         if step.kind == "workflow":
             function = self.workflows[cast("str", step.workflow)].function
-            return _schema(TypeAdapter(get_type_hints(function)["return"]))
+            return self._kept(get_type_hints(function)["return"], "serialization")
         capability = self.registry.get(cast("str", step.component)).capability(cast("str", step.capability))
-        schema = _schema(capability.returns)
+        schema = self._kept(capability.returns, "serialization")
         return schema if step.each is None else {"type": "array", "items": schema, "$defs": schema.get("$defs", {})}
 
     def takes(self, step: Step) -> type[BaseModel]:
@@ -54,11 +55,15 @@ class Catalog:
 
     def wanted(self, model: type[BaseModel]) -> Schema:
         """Return the JSON schema of what a step takes."""
-        return _schema(TypeAdapter(model), mode="validation")
+        return self._kept(model, "validation")
 
-
-def _schema(adapter: TypeAdapter[Any], mode: Any = "serialization") -> Schema:  # noqa: ANN401 - a literal of pydantic
-    try:
-        return adapter.json_schema(mode=mode)
-    except PydanticInvalidForJsonSchema:
-        return ANY
+    def _kept(self, kind: Any, mode: Literal["serialization", "validation"]) -> Schema:  # noqa: ANN401 - any type
+        """Return the schema of a type or of an adapter, made once."""
+        key = (kind, mode)
+        if key not in self._schemas:
+            adapter = cast("TypeAdapter[Any]", kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind))
+            try:
+                self._schemas[key] = adapter.json_schema(mode=mode)
+            except PydanticInvalidForJsonSchema:
+                self._schemas[key] = ANY
+        return self._schemas[key]
