@@ -447,6 +447,23 @@ async def test_a_value_that_turns_out_wrong_is_a_failed_step_with_its_reason(set
         assert "source" in reasons(engine, row)["load"][1]
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [({"each": from_("a.outputs.n")}, "no list"), ({"when": {"left": from_("a.outputs"), "op": "<", "right": 1}}, "<")],
+)
+async def test_what_only_an_answer_can_show_to_be_wrong_fails_the_step_and_names_it(
+    settings: Settings, given: Json, text: str
+) -> None:
+    inner = of(add("x", 1), outputs={"n": from_("x")})
+    below = {"name": "a", "workflow": "custom", "spec": {"graph": {"$literal": inner}}}
+    async with engine_of(settings) as engine:
+        row = await done(engine, of(below, add("b", 1, **given)))
+        assert (row.status, row.error_code) == (Status.FAILED, "invalid_input")
+        assert (row.error or "").startswith("Step 'b' failed: ")
+        assert text in (row.error or "")
+        assert reasons(engine, row)["b"][0] == "failed"
+
+
 async def test_a_workflow_below_is_a_run_of_its_own_whose_result_can_be_used(settings: Settings) -> None:
     graph = of(
         add("first", 3, 1),
