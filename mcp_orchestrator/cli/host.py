@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -53,27 +53,27 @@ def _run(session: Session, *, background: bool, ready: Callable[[], None]) -> No
     from mcp_orchestrator.core.address import address
     from mcp_orchestrator.core.leadership import Leadership
     from mcp_orchestrator.core.lines import bound
-    from mcp_orchestrator.errors import StateUnavailable
+    from mcp_orchestrator.errors import OrchestratorError, StateUnavailable
     from mcp_orchestrator.host.files import rotate
     from mcp_orchestrator.host.reach import SOCKET
     from mcp_orchestrator.release import version
 
     settings = session.settings()
     lock = Leadership(settings.home, "host")
+    path = ""
+
+    def admit() -> socket.socket | None:
+        """Become the host, if there is no other: fronts connect from then on, and wait for their answers."""
+        return bound(path) if lock.acquire("host", version()) else None
+
     try:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not lock.acquire("host", version()):
-            if background:
-                return
-            note("Another host works; this one waits to take over.")
-            while not lock.acquire("host", version()):
-                time.sleep(LOOK_EVERY)
         path = address(str(settings.home), SOCKET)
-        listener = bound(path)  # fronts connect from now on, and wait for their answers
-    except OSError as error:
-        place = f"The state home {settings.home} cannot be used: {error}."
-        raise StateUnavailable(f"{place} Choose another with MCP_ORCHESTRATOR_HOME.") from error
-    try:
+        listener = admit()
+        if listener is None and background:
+            return
+        if listener is None:
+            note("Another host works; this one waits to take over.")
         os.chdir(settings.project)
         if background:
             rotate(settings.home)
@@ -81,12 +81,17 @@ def _run(session: Session, *, background: bool, ready: Callable[[], None]) -> No
 
         from mcp_orchestrator.host.process import Host
 
-        with listener:
-            worker = Host(session.orchestrator(preload=True), listener, logged=background)
-            ready()
-            anyio.run(worker.run)
+        worker = Host(session.orchestrator(preload=True), listener or admit, logged=background)
+        ready()
+        anyio.run(worker.run)
+    except OSError as error:
+        if isinstance(error, OrchestratorError):
+            raise
+        place = f"The state home {settings.home} cannot be used: {error}."
+        raise StateUnavailable(f"{place} Choose another with MCP_ORCHESTRATOR_HOME.") from error
     finally:
-        Path(path).unlink(missing_ok=True)
+        if lock.leads:
+            Path(path).unlink(missing_ok=True)
         lock.release()
 
 

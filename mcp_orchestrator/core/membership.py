@@ -23,9 +23,10 @@ from mcp_orchestrator.core.link import Handler, Hello, Link, LinkLost, listen
 from mcp_orchestrator.core.tasks import Report
 from mcp_orchestrator.errors import NotReady, StateUnavailable
 
-__all__ = ["SOCKET", "Member"]
+__all__ = ["SOCKET", "STANDBY", "Member"]
 
 SOCKET = "leader.sock"
+STANDBY = "standby"
 LOOK_EVERY = 0.005
 PATIENCE = 30.0
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from mcp_orchestrator.core.invoke import plain
 from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.leadership import Leadership
 from mcp_orchestrator.core.link import Hello
-from mcp_orchestrator.core.membership import SOCKET, Member
+from mcp_orchestrator.core.membership import SOCKET, STANDBY, Member
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.requests import Requests
 from mcp_orchestrator.core.resources import Resources
@@ -92,8 +92,8 @@ class Participant:
 
     @property
     def followers(self) -> int:
-        """How many other processes have this one do their work."""
-        return 0 if self._member is None else len(self._member.peers)
+        """How many other processes have this one do their work; one that waits to take over is not counted."""
+        return 0 if self._member is None else sum(one.kind != STANDBY for one in self._member.peers)
 
     def busy(self) -> bool:
         """Whether a run is at work, or waits to be."""

@@ -7,14 +7,17 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.lines import Lines
 from mcp_orchestrator.core.link import Hello, listen
+from mcp_orchestrator.core.membership import STANDBY
 from mcp_orchestrator.core.schedules import Schedules
 from mcp_orchestrator.core.tasks import Report
 from mcp_orchestrator.host.files import rotate
@@ -25,15 +28,18 @@ from mcp_orchestrator.server.app import build
 __all__ = ["Host", "announce"]
 
 LOOK_EVERY = 0.25
+TRY_EVERY = 0.005
+Admit = Callable[[], socket.socket | None]
 log = logging.getLogger(__name__)
 
 
 class Host:
     """Serves the fronts of one state home until it is told to stop, or has had nothing to do for long enough."""
 
-    def __init__(self, orchestrator: Orchestrator, listener: socket.socket, *, logged: bool) -> None:
-        """Take the orchestrator and the listening socket; ``logged`` says that the output goes to the log file.
+    def __init__(self, orchestrator: Orchestrator, listener: socket.socket | Admit, *, logged: bool) -> None:
+        """Take the orchestrator and the listening socket, or who gives it once there is no other host (else None).
 
+        ``logged`` says that the output goes to the log file.
         A host that is ``retiring`` has met a newer front, and ends as soon as it has nothing to do.
         """
         self._orchestrator, self._listener, self._logged = orchestrator, listener, logged
@@ -55,17 +61,31 @@ class Host:
         self._begun = anyio.current_time()
         hello = Hello(kind="host", version=version())
         handlers = {"status": self._status, "stop": self._asked_to_stop}
-        async with self._orchestrator.running(kind="host"), anyio.create_task_group() as group:
+        kind = "host" if isinstance(self._listener, socket.socket) else STANDBY
+        async with self._orchestrator.running(kind=kind), anyio.create_task_group() as group:
             group.start_soon(self._signals)
+            await self._serve(group, partial(listen, hello=hello, handlers=handlers, guests={"front": self._front}))
+            group.cancel_scope.cancel(self._why)
+
+    async def _serve(self, group: TaskGroup, listening: Callable[[socket.socket], Coroutine[Any, Any, None]]) -> None:
+        """Wait until there is no other host, then answer until it is time to stop."""
+        listener = self._listener
+        if not isinstance(listener, socket.socket):
+            await self._orchestrator.dispatcher.executor.start()  # to go on at once when the other one ends
+            while (given := listener()) is None:
+                if self._stop.is_set():
+                    return
+                await anyio.sleep(TRY_EVERY)
+            listener = given
+        with listener:
             group.start_soon(self._look)
-            group.start_soon(partial(listen, self._listener, hello, handlers, guests={"front": self._front}))
+            group.start_soon(listening, listener)
             announce("READY=1")
             await self._stop.wait()
             log.info("stopping: %s", self._why)
             announce("STOPPING=1")
             for session in list(self._sessions):
                 await session.end()
-            group.cancel_scope.cancel(self._why)
 
     async def _front(self, peer: Hello, lines: Lines) -> None:
         session = Session(self._server, self._orchestrator, lines)
