@@ -175,6 +175,11 @@ class Participant:
         """Return what there is to lease, what is granted to whom, and who waits for what, as the leader sees it."""
         return await self._ask("granted", {"most": most}, again=True)
 
+    async def prepare(self) -> None:
+        """Load here what a leader needs, so that this process goes on at once when the one that leads has died."""
+        await self.dispatcher.executor.start()
+        await to_thread.run_sync(lambda: (self.engine.workflows, len(self.registry)))
+
     async def until_still(self, run: str, seconds: float | None = None, watcher: Watcher | None = None) -> RunRow:
         """Wait until a run has ended or waits for a person, at most ``seconds``; tell ``watcher`` what changes."""
         last: RunRow | None = None

@@ -71,7 +71,7 @@ class Host:
         """Wait until there is no other host, then answer until it is time to stop."""
         listener = self._listener
         if not isinstance(listener, socket.socket):
-            await self._orchestrator.dispatcher.executor.start()  # to go on at once when the other one ends
+            await self._orchestrator.prepare()
             while (given := listener()) is None:
                 if self._stop.is_set():
                     return
