@@ -45,7 +45,7 @@ class TestDask(ExecutorConformance):
     @classmethod
     def bench(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         pytest.importorskip("distributed")
-        with Bench(lambda settings: Away(settings, Dask), tmp_path_factory.mktemp("dask")) as bench:
+        with Bench(lambda settings: Away(settings, Dask, preload=False), tmp_path_factory.mktemp("dask")) as bench:
             yield bench
 
 
@@ -54,5 +54,5 @@ class TestRay(ExecutorConformance):
     @classmethod
     def bench(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         pytest.importorskip("ray")
-        with Bench(lambda settings: Away(settings, Ray), tmp_path_factory.mktemp("ray")) as bench:
+        with Bench(lambda settings: Away(settings, Ray, preload=False), tmp_path_factory.mktemp("ray")) as bench:
             yield bench

@@ -105,7 +105,13 @@ def hello(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     given = settings.model_copy(update={"components": EXERCISES, "artifacts": settings.home.as_uri()})
 
     def said(life: str = "first", **changed: Any) -> str:
-        about = {"home": "home", "token": life, "version": place.version(place.PACKAGE), "probe": probe}
+        about = {
+            "home": "home",
+            "token": life,
+            "version": place.version(place.PACKAGE),
+            "probe": probe,
+            "preload": False,
+        }
         return json.dumps({**about, "settings": given.model_dump(mode="json"), **changed})
 
     yield said
@@ -291,7 +297,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.checkout
+@pytest.mark.checkout  # reads docs/scaling.md
 def test_the_commands_of_the_page_train_a_model_on_two_workers(two: Cluster, tmp_path: Path) -> None:
     said = subprocess.run(
         ["bash", "-c", commands("home")], cwd=tmp_path, env=two.environment, capture_output=True, check=False
@@ -309,7 +315,7 @@ def test_the_commands_of_the_page_train_a_model_on_two_workers(two: Cluster, tmp
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.checkout
+@pytest.mark.checkout  # reads docs/scaling.md
 def test_a_run_succeeds_although_one_of_two_workers_is_killed(two: Cluster, tmp_path: Path) -> None:
     home = Orchestrator(settings=Settings.load(tmp_path, **two.settings))
     seen: dict[str, list[int]] = {}
@@ -353,25 +359,24 @@ def test_without_a_scheduler_the_error_says_how_to_start_one(
 
 
 @needs_dask
-@pytest.mark.checkout
+@pytest.mark.checkout  # reads docs/scaling.md
 def test_a_cluster_without_workers_is_refused(tmp_path: Path) -> None:
     with cluster(tmp_path, 0) as made, pytest.raises(NotReady, match="no workers"):
         anyio.run(Away(Settings.load(tmp_path, **made.settings), Dask).start)
 
 
 @needs_dask
-@pytest.mark.checkout
+@pytest.mark.checkout  # reads docs/scaling.md
 def test_a_worker_that_joins_later_is_found_and_takes_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mcp_orchestrator.elsewhere import away
 
     monkeypatch.setattr(away, "GREET_EVERY", 0.1)
     told: list[int] = []
-    with (
-        cluster(tmp_path, 1) as made,
-        Bench(
-            lambda settings: Away(settings, Dask, lambda found: told.append(found.cpus)), tmp_path, **made.settings
-        ) as bench,
-    ):
+
+    def make(settings: Settings) -> Away:
+        return Away(settings, Dask, lambda found: told.append(found.cpus), preload=False)
+
+    with cluster(tmp_path, 1) as made, Bench(make, tmp_path, **made.settings) as bench:
         made.start("worker")
         until(lambda: told[-1] == 2)
 
@@ -393,7 +398,7 @@ def test_a_cluster_of_our_own_ends_with_a_home_that_is_killed(tmp_path: Path) ->
         "from mcp_orchestrator.elsewhere.dask import Dask\n"
         "from mcp_orchestrator.settings import Settings\n"
         "async def main():\n"
-        "    await Away(Settings.load(sys.argv[1], executor_places=1), Dask).start()\n"
+        "    await Away(Settings.load(sys.argv[1], executor_places=1), Dask, preload=False).start()\n"
         "    print('started', flush=True)\n"
         "    await anyio.sleep_forever()\n"
         "anyio.run(main)\n"
@@ -418,7 +423,7 @@ def test_the_client_of_ray_is_refused(settings: Settings) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [pytest.param(Dask, marks=needs_dask), pytest.param(Ray, marks=needs_ray)])
 def test_the_death_of_a_cluster_s_worker_is_told_and_the_next_task_goes_to_another(line: Any, tmp_path: Path) -> None:
-    with Bench(lambda settings: Away(settings, line), tmp_path) as bench:
+    with Bench(lambda settings: Away(settings, line, preload=False), tmp_path) as bench:
 
         async def work() -> tuple[str, list[int], Any]:
             ref, pids = await bench.hanging()

@@ -17,47 +17,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.output import log_of
 from mcp_orchestrator.core.tasks import Abilities, Capacity, Killed, Outcome, Report, Task, Usage, WorkerRef
+from mcp_orchestrator.elsewhere.line import Line
 from mcp_orchestrator.elsewhere.place import PACKAGE, PATIENCE
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName, WorkerLost
 from mcp_orchestrator.settings import Settings
 
-__all__ = ["Away", "Line"]
+__all__ = ["Away"]
 
 GREET_EVERY = PATIENCE / 6
-Tell = Callable[[float | None, str], None]
 log = logging.getLogger(__name__)
-
-
-class Line(Protocol):
-    """The way to the places of one cluster. A place that is gone is `WorkerLost`."""
-
-    name: str
-
-    async def open(self) -> None:
-        """Connect to the cluster, or start one."""
-        ...
-
-    async def greet(self, hello: str) -> dict[str, dict[str, Any]]:
-        """Greet all workers of the cluster and return their answers by address; see `place.greet`."""
-        ...
-
-    async def perform(self, address: str, key: str, task: str, tell: Tell) -> dict[str, Any]:
-        """Have a place run a task; see `place.Place.perform`."""
-        ...
-
-    async def kill(self, address: str, key: str, grace: float) -> dict[str, Any]:
-        """Have a place end a task; see `place.Place.kill`."""
-        ...
-
-    async def close(self) -> None:
-        """Close our places, and the cluster if it was started here."""
-        ...
 
 
 @dataclass
@@ -88,12 +62,15 @@ class Away:
         settings: Settings,
         line: Callable[[Settings, str, str], Line],
         changed: Callable[[Capacity], None] = lambda _: None,
+        *,
+        preload: bool = True,
     ) -> None:
         """Take the way to the cluster, made of the settings and of what tells hosts and their lives apart.
 
         ``changed`` is called, in the event loop, with what there is to grant, at first and when workers come or go.
+        Without ``preload``, workers import the ML libraries when they need them.
         """
-        self._settings, self._changed = settings, changed
+        self._settings, self._changed, self._preload = settings, changed, preload
         self._home = hashlib.sha256(f"{socket.gethostname()}:{settings.home}".encode()).hexdigest()[:16]
         self._token = uuid4().hex
         self._line = line(settings, self._home, self._token)
@@ -210,6 +187,7 @@ class Away:
             "version": version(PACKAGE),
             "settings": settings.model_dump(mode="json"),
             "probe": probe,
+            "preload": self._preload,
         }
         if not self._settings.executor_address:
             said |= {"folder": str(self._settings.home), "path": sys.path}

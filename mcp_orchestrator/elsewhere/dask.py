@@ -10,19 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from mcp_orchestrator.core.environment import QUIET
 from mcp_orchestrator.elsewhere import place
+from mcp_orchestrator.elsewhere.line import Tell
 from mcp_orchestrator.errors import MissingLibrary, NotReady, WorkerLost
 from mcp_orchestrator.settings import Settings
 
 __all__ = ["Dask"]
 
-Tell = Callable[[float | None, str], None]
 CONNECT = 30.0
 
 
@@ -125,6 +125,11 @@ class Dask:
             assert cluster.stdin is not None  # noqa: S101 - it was asked for
             cluster.stdin.close()
             await cluster.wait()
+            with suppress(ProcessLookupError, PermissionError):  # its helpers end by themselves, a moment later
+                for _ in range(500):
+                    os.killpg(cluster.pid, 0)
+                    await asyncio.sleep(0.01)
+                os.killpg(cluster.pid, signal.SIGKILL)
 
     async def _started(self) -> str:
         """Start a cluster in a process of its own, which ends when this one does, and return its address."""

@@ -33,6 +33,7 @@ from mcp_orchestrator.core.executors import Workers
 from mcp_orchestrator.core.output import log_of
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.tasks import Outcome, Task, WorkerRef
+from mcp_orchestrator.elsewhere.line import Tell
 from mcp_orchestrator.errors import NotReady, OrchestratorError, WorkerLost
 from mcp_orchestrator.settings import Settings
 
@@ -42,7 +43,6 @@ PACKAGE = "mcp-ml-orchestrator"
 PATIENCE = 60.0
 MOST_LOG = 1 << 18
 T = TypeVar("T")
-Tell = Callable[[float | None, str], None]
 
 _places: dict[str, Place] = {}
 _lock = threading.Lock()
@@ -52,9 +52,9 @@ def greet(hello: str, *, name: str, cpus: int, memory_mb: int = 0) -> dict[str, 
     """Open the place of a host in this process, or keep it open, and return what it offers.
 
     ``hello`` holds, as JSON, the host's ``home`` (what tells hosts apart), its ``token`` (what tells its lives apart),
-    its ``version`` and ``settings``, the folders of its import ``path`` where it shares this machine, the digest of an
-    artifact to ``probe``, and the ``folder`` to work in, if it chose one. The answer holds ``cpus``, ``memory_mb``,
-    ``host``, ``pid`` and ``folder``, or the ``problem`` that keeps the place from working.
+    its ``version`` and ``settings``, the digest of an artifact to ``probe``, and whether to ``preload``; from a host
+    that shares this machine also the folders of its import ``path`` and the ``folder`` to work in. The answer holds
+    ``cpus``, ``memory_mb``, ``host``, ``pid`` and ``folder``, or the ``problem`` that keeps the place from working.
     """
     said = json.loads(hello)
     with _lock:
@@ -128,7 +128,7 @@ class Place:
         self._given_up: deque[str] = deque(maxlen=10_000)
         self._read: dict[str, tuple[int, int]] = {}
         self._ended = threading.Event()
-        self._pool = Workers(self.settings, tracking=False)
+        self._pool = Workers(self.settings, preload=said.get("preload", True), tracking=False)
         portal: Future[BlockingPortal] = Future()
         work = partial(anyio.run, self._live, portal)
         threading.Thread(

@@ -12,18 +12,18 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import psutil
 
 from mcp_orchestrator.elsewhere import place
+from mcp_orchestrator.elsewhere.line import Tell
 from mcp_orchestrator.errors import InvalidInput, MissingLibrary, NotReady, WorkerLost
 from mcp_orchestrator.settings import Settings
 
 __all__ = ["Holder", "Ray"]
 
-Tell = Callable[[float | None, str], None]
 ANSWER = 60.0
 STORE = 80 << 20  # the least that Ray accepts: artifacts do not go through it
 
