@@ -16,7 +16,7 @@ from mcp_orchestrator.cli.session import Command, Printing, Session, session
 
 __all__ = ["host"]
 
-LOOK_EVERY = 0.02
+READY = 2  # the second time that it is not admitted, it has all that it needs to go on at once
 
 
 @click.group()
@@ -60,11 +60,17 @@ def _run(session: Session, *, background: bool, ready: Callable[[], None]) -> No
 
     settings = session.settings()
     lock = Leadership(settings.home, "host")
-    path = ""
+    path, tries = "", 0
 
     def admit() -> socket.socket | None:
         """Become the host, if there is no other: fronts connect from then on, and wait for their answers."""
-        return bound(path) if lock.acquire("host", version()) else None
+        nonlocal tries
+        if lock.acquire("host", version()):
+            return bound(path)
+        tries += 1
+        if tries == READY:
+            note("Another host works; this one waits to take over.")
+        return None
 
     try:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -72,8 +78,6 @@ def _run(session: Session, *, background: bool, ready: Callable[[], None]) -> No
         listener = admit()
         if listener is None and background:
             return
-        if listener is None:
-            note("Another host works; this one waits to take over.")
         os.chdir(settings.project)
         if background:
             rotate(settings.home)
