@@ -297,6 +297,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @needs_dask
 @pytest.mark.slow
+@pytest.mark.requirement("engine.elsewhere")
 @pytest.mark.checkout  # reads docs/scaling.md
 def test_the_commands_of_the_page_train_a_model_on_two_workers(two: Cluster, tmp_path: Path) -> None:
     said = subprocess.run(
@@ -466,6 +467,7 @@ def test_a_cluster_s_processors_are_what_is_granted(settings: Settings) -> None:
     assert told == [Capacity(cpus=8, memory_mb=2000, widest=6)]
 
 
+@pytest.mark.requirement("engine.elsewhere")
 def test_the_setting_chooses_the_executor(settings: Settings, ctx: Context) -> None:
     from mcp_orchestrator.core.executors import InProcess
 

@@ -33,7 +33,6 @@ _BROUGHT_BY: dict[str, str] = {
     "steps side by side in a run": "engine.parallel",
     "a run of the protocol's inspector in CI, which needs Node 22": "card.inspector",
     "a comparison of runs on the surfaces": "tracking.compare",
-    "executors on other machines": "engine.elsewhere",
     "the Tasks extension": "mcp.tasks",
     "scopes and the read-only persona": "safety.access",
     "the history of invocations": "invoke.history",
