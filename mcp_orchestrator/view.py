@@ -84,6 +84,8 @@ def _next(row: RunRow) -> list[str]:
     on = f'control_run(run_id="{run}", action="resume") goes on after its last finished step'
     if row.status is Status.PAUSED:
         return [on, stop]
+    if row.status is Status.WAITING:
+        return [f"a person answers with: mcp-orchestrator approve {run[:8]} (or refuse {run[:8]})", stop]
     if not row.status.final:
         return [f'get_run(run_id="{run}", wait_seconds=25) waits for the result', stop]
     if row.status in {Status.FAILED, Status.CANCELLED, Status.TIMED_OUT}:

@@ -12,6 +12,7 @@ from served import TOYS, facts, served, text
 from terminal import answer, ask
 
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.cli.exits import Exit
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.workflows import WORKFLOWS
@@ -48,6 +49,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def graph(folder: Path, content: object = ADD) -> str:
     (folder / "graph.json").write_text(json.dumps(content))
     return "graph.json"
+
+
+@pytest.mark.parametrize(("command", "code", "value"), [("approve", Exit.OK, 11), ("refuse", Exit.OK, None)])
+def test_a_person_answers_what_a_run_asks_and_it_goes_on(
+    project: Path, command: str, code: int, value: int | None
+) -> None:
+    asking = {
+        "steps": [
+            {"name": "go", "approval": "Shall it be added?"},
+            {"name": "sum", "component": "toys", "capability": "add", "params": {"a": 1, "b": 10}, "after": ["go"]},
+        ],
+        "outputs": {"sum": {"$from": "sum", "else": None}},
+    }
+    waiting = answer("run", graph(project, asking))
+    assert waiting["status"] == "waiting"
+    assert [one["question"] for one in answer("approvals")] == ["Shall it be added?"]
+    short = waiting["run_id"][:8]
+    assert "no question 'no'" in ask(command, short, "no").stderr
+    ended = answer(command, short, "--note", "as agreed", code=code)
+    assert ended["outputs"] == {"sum": value}
+    assert answer("approvals") == []
+    assert "asks nothing" in ask(command, short).stderr
 
 
 # A terminal ----------------------------------------------------------------------------------------------------------

@@ -69,7 +69,9 @@ def leave(session: Session, run: RunView) -> None:
     if run.status == "cancelled":
         note(f"Run {run.run_id} was cancelled. To go on: mcp-orchestrator resume {run.run_id[:8]}")
         click.get_current_context().exit(Exit.CANCELLED)
-    if run.status == "failed":
+    if run.status == "waiting":
+        note(f"Run {run.run_id} waits for a person: mcp-orchestrator approvals tells what it asks.")
+    if run.status in {"failed", "timed_out"}:
         click.echo(f"Error: {run.error}", err=True)
         click.get_current_context().exit(exit_of(run.error_code))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from anyio import to_thread
 from pydantic import Field
@@ -92,7 +92,8 @@ def _listed(orchestrator: Orchestrator, status: str | None, workflow: str | None
 
 def _line(orchestrator: Orchestrator, row: RunRow) -> RunLine:
     run = orchestrator.view(row)
-    about = without_secrets([row.spec.get(name) for name in ("model", "data", "target")])
+    graph: dict[str, Any] = row.spec.get("graph") or {}
+    about = without_secrets([graph.get("name"), *(row.spec.get(name) for name in ("model", "data", "target"))])
     return RunLine(
         **run.model_dump(include={"run_id", "workflow", "status", "progress", "error", "seconds"}),
         message=run.message or None,
