@@ -7,6 +7,8 @@ import sys
 
 __all__ = ["main"]
 
+BACKGROUND = ["host", "run", "--background"]  # how a front starts the host: then the project, and where to say why not
+
 
 def main() -> None:
     """Run the command line of this process."""
@@ -15,6 +17,11 @@ def main() -> None:
         from mcp_orchestrator.host.front import serve  # noqa: PLC0415 - only one of the two is needed
 
         serve(given or None)
+    if arguments[:3] == BACKGROUND and len(arguments) == len(BACKGROUND) + 2:
+        from mcp_orchestrator.host.begin import background  # noqa: PLC0415
+
+        background(arguments[-2], int(arguments[-1]))
+        return
     from mcp_orchestrator.cli.main import main as command  # noqa: PLC0415
 
     command(prog_name="mcp-orchestrator")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,8 +12,6 @@ from mcp_orchestrator.cli.screen import document, note, table
 from mcp_orchestrator.cli.session import Command, Printing, Session, session
 
 __all__ = ["host"]
-
-READY = 2  # the second time that it is not admitted, it has all that it needs to go on at once
 
 
 @click.group()
@@ -28,75 +23,17 @@ def host() -> None:
 
 
 @host.command(cls=Command)
-@click.option("--background", is_flag=True, hidden=True, help="Started by a front: end if there is a host already.")
-@click.option("--announce", "descriptor", type=int, hidden=True)
 @session
-def run(session: Session, descriptor: int | None, *, background: bool) -> None:
+def run(session: Session) -> None:
     """Be the host, in the foreground: for a service manager, or as the main process of a container.
 
     Where there is a host already, this one waits, and takes over when that one ends. SIGTERM ends it; its unfinished
     runs go on with the next one.
     """
-    try:
-        _run(session, background=background, ready=lambda: _close(descriptor))
-    except Exception as error:
-        if descriptor is not None:
-            from mcp_orchestrator.cli.exits import cause
+    from mcp_orchestrator.host.begin import be
 
-            os.write(descriptor, str(cause(error)).encode())
-        raise
-    finally:
-        _close(descriptor)
-
-
-def _run(session: Session, *, background: bool, ready: Callable[[], None]) -> None:
-    from mcp_orchestrator.core.address import address
-    from mcp_orchestrator.core.leadership import Leadership
-    from mcp_orchestrator.core.lines import bound
-    from mcp_orchestrator.errors import OrchestratorError, StateUnavailable
-    from mcp_orchestrator.host.files import rotate
-    from mcp_orchestrator.host.reach import SOCKET
-    from mcp_orchestrator.release import version
-
-    settings = session.settings()
-    lock = Leadership(settings.home, "host")
-    path, tries = "", 0
-
-    def admit() -> socket.socket | None:
-        """Become the host, if there is no other: fronts connect from then on, and wait for their answers."""
-        nonlocal tries
-        if lock.acquire("host", version()):
-            return bound(path)
-        tries += 1
-        if tries == READY:
-            note("Another host works; this one waits to take over.")
-        return None
-
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = address(str(settings.home), SOCKET)
-        listener = admit()
-        if listener is None and background:
-            return
-        os.chdir(settings.project)
-        if background:
-            rotate(settings.home)
-        import anyio
-
-        from mcp_orchestrator.host.process import Host
-
-        worker = Host(session.orchestrator(preload=True), listener or admit, logged=background)
-        ready()
-        anyio.run(worker.run)
-    except OSError as error:
-        if isinstance(error, OrchestratorError):
-            raise
-        place = f"The state home {settings.home} cannot be used: {error}."
-        raise StateUnavailable(f"{place} Choose another with MCP_ORCHESTRATOR_HOME.") from error
-    finally:
-        if lock.leads:
-            Path(path).unlink(missing_ok=True)
-        lock.release()
+    waits = partial(note, "Another host works; this one waits to take over.")
+    be(session.settings(), waits=waits, ready=lambda: None)
 
 
 @host.command(cls=Printing)
@@ -169,11 +106,3 @@ def _show(session: Session, facts: dict[str, Any]) -> None:
         document(facts)
     else:
         table(("what", "value"), facts.items())
-
-
-def _close(descriptor: int | None) -> None:
-    if descriptor is not None:
-        try:
-            os.close(descriptor)
-        except OSError:  # it was closed before
-            return

@@ -103,7 +103,7 @@ class _Started:
     def __init__(self, base: str, home: str) -> None:
         self._base, self._log = base, os.path.join(home, "logs", LOG)  # noqa: PTH118
         self._code: int | None = None
-        command = [sys.executable, "-m", "mcp_orchestrator", "host", "run", "--background", "--project", base]
+        command = [sys.executable, "-m", "mcp_orchestrator", "host", "run", "--background", base]
         try:
             os.makedirs(home, 0o700, exist_ok=True)  # noqa: PTH103
             os.makedirs(os.path.dirname(self._log), 0o700, exist_ok=True)  # noqa: PTH103, PTH120
@@ -115,7 +115,7 @@ class _Started:
                     (os.POSIX_SPAWN_OPEN, 1, self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
                 )
-                given = [*command, "--announce", str(theirs)]
+                given = [*command, str(theirs)]
                 self._pid = os.posix_spawn(sys.executable, given, os.environ, file_actions=files, setsid=True)
             finally:
                 os.close(theirs)
