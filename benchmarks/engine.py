@@ -23,6 +23,8 @@ from pathlib import Path
 from statistics import median
 
 import anyio
+import nothing
+from others import NEEDED, peer
 from pydantic import BaseModel
 
 from mcp_orchestrator.component import Capability
@@ -38,11 +40,6 @@ from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.core.tasks import Capacity
 from mcp_orchestrator.settings import Settings
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-import nothing  # noqa: E402 - these lie beside this file
-from others import NEEDED, peer  # noqa: E402
-
 STEPS, ITEMS, CPUS = 100, 1000, 2
 LEAST, LONGEST = 5, 0.1
 """How many commits the reference makes at least, and for how many seconds at most."""
@@ -50,13 +47,19 @@ KINDS = ("inline NORMAL", "inline FULL", "isolated NORMAL", "isolated FULL")
 MOST_TIMES = {"inline NORMAL": 10.0, "inline FULL": 2.0}
 LEAST_A_SECOND = {"inline NORMAL": 15_000.0, "isolated NORMAL": 4_000.0}
 LEAST_TIMES = {"dbos": 10.0, "prefect": 50.0}
+EQUALS = {"dbos": "inline FULL", "prefect": "inline NORMAL"}
+"""With which of ours another engine is compared: DBOS flushes each step to the disk, Prefect none."""
 ADD = Capability(nothing.add, component="nothing")
 
 
 class Spec(BaseModel):
-    """How many steps, and whether each takes a processor, as one in a process of its own must."""
+    """How many steps, what the first of a chain begins with, and how many processors each takes.
+
+    One in a process of its own takes one.
+    """
 
     count: int
+    start: int = 0
     cpus: int = 0
 
 
@@ -151,7 +154,7 @@ class Subject:
 
 async def linear(run: Run, spec: Spec) -> Sum:
     """Do steps that each need the one before."""
-    value, policy = 0, Policy(cpus=spec.cpus)
+    value, policy = spec.start, Policy(cpus=spec.cpus)
     for number in range(spec.count):
         value = await run.step(f"step {number}", ADD, policy, a=value)
     return Sum(value=value)
@@ -237,16 +240,13 @@ def table(subjects: dict[str, Subject]) -> list[str]:
 
 
 def beside(rounds: int, steps: int, items: int, place: Path | None) -> list[str]:
-    """Measure ours and the others in turn, print it, and return the bars that were not reached.
-
-    Ours is the journal that survives the loss of power, as DBOS's does.
-    """
-    found: dict[str, list[dict[str, float]]] = {"inline FULL": [], "isolated FULL": [], **{name: [] for name in NEEDED}}
+    """Measure ours and the others in turn, print it, and return the bars that were not reached."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in (*KINDS, *NEEDED)}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=place) as folder:
-            ours = anyio.run(measured, Path(folder), 1, steps, items, ("inline FULL", "isolated FULL"))
+            ours = anyio.run(measured, Path(folder), 3, steps, items, KINDS)
         for kind, one in ours.items():
-            found[kind].append({workflow: figures[0].seconds for workflow, figures in one.found.items()})
+            found[kind].append({what: median(one.seconds for one in figures) for what, figures in one.found.items()})
         for name in NEEDED:
             found[name].append(peer(name, steps, items, place))
     missed: list[str] = []
@@ -254,7 +254,7 @@ def beside(rounds: int, steps: int, items: int, place: Path | None) -> list[str]
         f"{'':16}{'us a step':>12}{'a second':>12}{'times ours':>12}{'in fan-out':>12}   (medians of {rounds} rounds)"
     )
     for name, theirs in found.items():
-        pairs = list(zip(theirs, found["inline FULL"], strict=True))
+        pairs = list(zip(theirs, found[EQUALS.get(name, name)], strict=True))
         slower, times = (median(one[what] / own[what] for one, own in pairs) for what in ("linear", "fan"))
         took, speed = median(one["linear"] for one in theirs) * 1e6, 1 / median(one["fan"] for one in theirs)
         print(f"{name:16}{took:12.0f}{speed:12.0f}{slower:12.1f}{times:12.1f}")

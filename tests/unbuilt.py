@@ -38,7 +38,7 @@ _BROUGHT_BY: dict[str, str] = {
     "the history of invocations": "invoke.history",
     "the explain and fairness extras": "training.explain training.fairness",
     "benchmarks in the suite; those of start and overhead are run by hand": """
-        speed.server speed.overhead speed.many speed.status""",
+        speed.server speed.overhead speed.status""",
     "the agent's evaluation with a real client": "agent.delegates",
     "the remaining forty-one components": """
         registry.tiers components.specialised
