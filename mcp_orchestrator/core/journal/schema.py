@@ -70,8 +70,6 @@ SCHEMA = (
       next_at INTEGER NOT NULL, overlap TEXT NOT NULL, catch_up TEXT NOT NULL, enabled INTEGER NOT NULL,
       last_run TEXT, created INTEGER NOT NULL
     ) STRICT;
-    CREATE TABLE pool(name TEXT PRIMARY KEY, capacity INTEGER NOT NULL) STRICT;
-    CREATE TABLE cap(key TEXT PRIMARY KEY, most INTEGER, rate INTEGER, per REAL) STRICT;
     CREATE TABLE host(
       epoch INTEGER PRIMARY KEY, pid INTEGER NOT NULL, boot TEXT NOT NULL, version TEXT NOT NULL, kind TEXT NOT NULL,
       socket TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER
