@@ -19,10 +19,6 @@ from orchestrator_memory.lock import FileLock
 __all__ = ["Busy", "Door", "NewerSchema", "Transaction", "now"]
 
 
-PAGES = 4000
-"""How long the write-ahead log grows before a commit moves it to the database, which flushes both to the disk."""
-
-
 class Busy(RuntimeError):
     """Somebody else is writing, and the caller did not want to wait."""
 
@@ -135,7 +131,6 @@ class Door:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
-        connection.execute(f"PRAGMA wal_autocheckpoint={PAGES}")
         return connection
 
     def _back_up(self, label: str) -> None:
