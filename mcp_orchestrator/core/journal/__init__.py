@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -46,9 +46,9 @@ class Journal:
 
     # Writing -----------------------------------------------------------------------------------------------------
 
-    async def do(self, operation: Callable[[sqlite3.Connection, str, *Ts], T], run: str, *args: *Ts) -> T:
-        """Commit an operation about a run and return its answer."""
-        return await self.writer.do(operation, run, *args)
+    def do(self, operation: Callable[[sqlite3.Connection, str, *Ts], T], run: str, *args: *Ts) -> Awaitable[T]:
+        """Commit an operation about a run and return its answer, once that is awaited."""
+        return self.writer.do(operation, run, *args)
 
     def post(self, operation: Callable[[sqlite3.Connection, str, *Ts], Any], run: str, *args: *Ts) -> None:
         """Give an operation that nobody waits for; it is committed with the next one, or within milliseconds."""

@@ -119,7 +119,8 @@ class Writer:
             raise Busy(str(self._door.path))
         try:
             began = time.perf_counter()
-            entries, answers = list[Entry](), list[Any]()
+            entries: list[Entry] = []
+            answers: list[Any] = []
             try:
                 with self._door.write(wait=wait) as db:
                     entries = self._taken()
