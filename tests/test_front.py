@@ -395,8 +395,10 @@ def test_another_version_is_noted_once_and_used(ends: Ends, capfd: pytest.Captur
 def test_who_belongs_to_another_user_says_so(ends: Ends) -> None:
     ends.say({"id": 1, "method": "ping"})
     connection, _ = ends.listener.accept()
-    connection.sendall(b'{"refused": "This orchestrator belongs to user 7."}\n')
-    connection.close()
+    with connection, connection.makefile("rb") as lines:
+        assert json.loads(lines.readline())["hello"]["kind"] == "front"
+        assert json.loads(lines.readline())["method"] == "ping"
+        connection.sendall(b'{"refused": "This orchestrator belongs to user 7."}\n')
     assert "user 7" in ends.hear()["error"]["message"]
 
 

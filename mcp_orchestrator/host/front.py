@@ -127,8 +127,10 @@ class Front:
     def _down(self) -> None:
         while not self._ended:
             try:
-                connection = reach(self._base, self._home)
+                connection = reach(self._base, self._home, lambda: self._ended)
             except Unreachable as error:
+                if self._ended:
+                    return
                 self._give_up(str(error))
                 self._wait()
                 continue
@@ -138,6 +140,9 @@ class Front:
                 orderly = self._pump(connection)
             except OSError:
                 orderly = False
+            except Unreachable as error:  # it does not speak with this user
+                self._give_up(str(error))
+                orderly = True
             with self._sending:
                 self._connection = None
                 connection.close()
@@ -189,8 +194,7 @@ class Front:
 
     def _greeted(self, said: dict[str, Any]) -> None:
         if "refused" in said:
-            self._give_up(str(said["refused"]))
-            return
+            raise Unreachable(str(said["refused"]))
         theirs = said.get("hello", {}).get("version", self._version)
         if theirs != self._version and theirs not in self._noted:
             self._noted.add(theirs)

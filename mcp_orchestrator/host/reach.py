@@ -13,6 +13,10 @@ import time
 
 from mcp_orchestrator.core.address import address
 
+TYPE_CHECKING = False  # as typing has it
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["LOG", "SOCKET", "Unreachable", "ours", "place", "reach"]
 
 SOCKET, LOCK, LOG = "host.sock", "host.lock", "host.log"
@@ -56,11 +60,11 @@ def ours() -> str:
     return "0.0.0"
 
 
-def reach(base: str, home: str, *, wanted: bool = True) -> socket.socket:
-    """Return a connection to the host, which is started if there is none and it is ``wanted``.
+def reach(base: str, home: str, over: Callable[[], bool] = lambda: False) -> socket.socket:
+    """Return a connection to the host, which is started if there is none; give up once it is ``over``.
 
     Raises:
-        Unreachable: there is no host and it is not wanted, or it cannot be started or does not answer.
+        Unreachable: it cannot be started or does not answer, or nobody wants it any more.
 
     """
     try:
@@ -71,6 +75,8 @@ def reach(base: str, home: str, *, wanted: bool = True) -> socket.socket:
     started: _Started | None = None
     tries = 0
     while time.monotonic() < until:
+        if over():
+            raise Unreachable("Nobody wants it any more.")
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(path)
@@ -83,8 +89,6 @@ def reach(base: str, home: str, *, wanted: bool = True) -> socket.socket:
             return connection
         if _taken(os.path.join(home, LOCK)):  # noqa: PTH118 - it starts, or it ends
             time.sleep(LOOK_EVERY)
-        elif not wanted:
-            raise Unreachable(f"No host runs for {base}. Start it with: mcp-orchestrator host start")
         elif started is None or started.ended:
             if tries == TRIES:
                 raise Unreachable(started.problem() if started else "")
