@@ -22,6 +22,7 @@ import pytest
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.core.artifacts import ArtifactStore
+from mcp_orchestrator.core.kill import works
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.tasks import Capacity, Task
 from mcp_orchestrator.elsewhere import dask, place, placed
@@ -142,7 +143,7 @@ def begun(life: str = "first", key: str = "hanging") -> list[int]:
 
 
 def running(pids: list[int]) -> list[int]:
-    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    return [pid for pid in pids if works(pid)]
 
 
 def test_a_place_answers_and_keeps_what_it_writes_in_a_folder_of_its_own(hello: Callable[..., str]) -> None:

@@ -147,7 +147,8 @@ async def test_what_a_step_used_is_told(settings: Settings, kind: str) -> None:
         if kind in {"workers", "spawned"}:
             more = (await perform(work, toy("hoard", megabytes=200))).usage
             assert 200 < more.memory_mb < 2000
-            assert (await perform(work, toy("add", a=1))).usage.memory_mb < more.memory_mb - 100
+            after = [(await perform(work, toy("add", a=1))).usage.memory_mb for _ in range(3)]
+            assert min(after) < more.memory_mb - 100
 
 
 @pytest.mark.parametrize("way", ["workers", "spawned"])

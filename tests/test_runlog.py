@@ -111,6 +111,21 @@ def test_pages_join_to_the_whole(home: Path, most: int) -> None:
     assert read(home, RUN, cursor=cursor).lines == []
 
 
+def test_what_native_code_wrote_has_the_time_of_the_record_before_it_in_every_page(tmp_path: Path) -> None:
+    records = [
+        json.dumps({"time": f"2026-01-0{day}", "level": "INFO", "logger": "l", "message": "m"}) for day in (1, 2)
+    ]
+    path = log_of(tmp_path, RUN)
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join([*records, "one", "two", "three"]) + "\n")
+    cursor = ""
+    times: list[str] = []
+    for _ in range(5):
+        page = read(tmp_path, RUN, cursor=cursor, most=1)
+        times, cursor = [*times, page.lines[0].time], page.cursor
+    assert times == ["2026-01-01", *["2026-01-02"] * 4]
+
+
 def test_what_is_not_yet_a_whole_line_waits_for_the_next_page(tmp_path: Path) -> None:
     path = log_of(tmp_path, RUN)
     path.parent.mkdir()

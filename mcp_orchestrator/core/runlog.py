@@ -96,7 +96,7 @@ def _place(cursor: str) -> tuple[int, int]:
 def _lines(path: Path, run: str, begin: int) -> Iterator[tuple[Line, int]]:
     """Yield the lines of a file that end after ``begin``, with the offset of their end."""
     working: dict[str, int] = {}
-    before = Line(run=run)
+    before, passed = Line(run=run), b""
     end = 0
     with path.open("rb") as file:
         for whole in file:
@@ -104,7 +104,9 @@ def _lines(path: Path, run: str, begin: int) -> Iterator[tuple[Line, int]]:
                 return
             if end + len(whole) < begin and EVENT not in whole:
                 end += len(whole)
+                passed = whole if whole.startswith(RECORD) else passed
                 continue
+            before, passed = (_record(passed) or before) if passed else before, b""
             for raw in _parts(whole):
                 end += len(raw)
                 line = _record(raw) or _foreign(raw, before, working)

@@ -23,6 +23,7 @@ def published() -> list[LeanTool]:
             workflows.run_workflow,
             "Run a workflow",
             destroys=True,
+            keyed=True,
             hint="a pipeline of one's own: graph of components, conditions, loops, approvals; templates",
         ),
         lean(runs.get_run, "Wait for a run", reads=True, entry=True),
