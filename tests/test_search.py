@@ -20,15 +20,16 @@ from optuna.study import Study
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import DataRejected, InvalidInput, NotReady, UnknownName, WorkerLost
 from mcp_orchestrator.methods.columns.features import FeatureSpec
+from mcp_orchestrator.methods.search import course
 from mcp_orchestrator.methods.search import pool as pool_module
-from mcp_orchestrator.methods.search import search as search_module
 from mcp_orchestrator.methods.search.candidates import Candidate, Found
 from mcp_orchestrator.methods.search.choice import choose
+from mcp_orchestrator.methods.search.course import Limits
 from mcp_orchestrator.methods.search.ensemble import clearly_better, select, standard_error
 from mcp_orchestrator.methods.search.pool import Pool
 from mcp_orchestrator.methods.search.posing import pose
 from mcp_orchestrator.methods.search.problem import Problem
-from mcp_orchestrator.methods.search.search import Limits, Search
+from mcp_orchestrator.methods.search.search import Search
 from mcp_orchestrator.methods.search.studies import Studies, in_memory
 from mcp_orchestrator.methods.training.families import chosen
 
@@ -274,8 +275,8 @@ def test_a_hopeless_candidate_is_given_up_after_two_folds_unless_that_is_not_wan
 def test_a_long_table_is_screened_on_one_fold_and_only_the_best_are_tried_on_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(search_module, "SCREENED", 100)
-    monkeypatch.setattr(search_module, "FINALISTS", 2)
+    monkeypatch.setattr(course, "SCREENED", 100)
+    monkeypatch.setattr(course, "FINALISTS", 2)
     found = searching(posed(), trials=8).run()
     folds = sorted(len(one.scores) for one in found.candidates)
     assert folds[:5] == [1] * 5

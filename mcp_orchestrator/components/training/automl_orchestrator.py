@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import math
-import time as clock
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import NotReady
 from mcp_orchestrator.methods.columns.features import FeatureSpec
-from mcp_orchestrator.methods.search.callbacks import Callbacks, TrialEnded
-from mcp_orchestrator.methods.search.candidates import Candidate, Found
 from mcp_orchestrator.methods.search.choice import Ensemble
-from mcp_orchestrator.methods.search.findings import Leaderboard, Study, Tried, leaderboard_of, study_of
+from mcp_orchestrator.methods.search.findings import Leaderboard, Study, Tried, leaderboard_of
 from mcp_orchestrator.methods.search.posing import Validation
 from mcp_orchestrator.methods.search.proposals import Method
+from mcp_orchestrator.methods.search.question import Question, Task
+from mcp_orchestrator.methods.search.searching import searched
 from mcp_orchestrator.methods.search.studies import NAME, Studies, in_memory
 from mcp_orchestrator.values import Data, Value
-
-if TYPE_CHECKING:
-    from optuna.study import Study as Journal
-
-    from mcp_orchestrator.methods.search.problem import Problem
-    from mcp_orchestrator.methods.search.search import Limits
 
 ABOUT = About(tier=2, libraries=("sklearn", "optuna"), aliases=("automl",))
 
 Name = Annotated[str, Field(pattern=NAME, description="The study.")]
-Task = Literal["auto", "classification", "regression"]
 
 
 class Stopping(Value):
@@ -94,24 +86,23 @@ def start(
     from mcp_orchestrator.methods.tables import freeze
 
     frozen = data if isinstance(data, str) and data.startswith("dataset://") else freeze(ctx, data, target=target).uri
-    asked: dict[str, Any] = {
-        "data": frozen,
-        "target": target,
-        "task": task,
-        "metric": metric,
-        "features": [one.model_dump(mode="json") for one in features],
-        "families": families,
-        "method": method,
-        "validation": validation,
-        "folds": folds,
-        "group": group,
-        "time": time,
-        "patience": patience,
-        "pruning": pruning,
-        "ensemble": ensemble,
-        "seed": ctx.seed if seed is None else seed,
-    }
-    return _searched(ctx, name or ctx.run, asked, trials, seconds)
+    question = Question(
+        target=target,
+        task=task,
+        metric=metric,
+        features=features,
+        families=families,
+        method=method,
+        validation=validation,
+        folds=folds,
+        group=group,
+        time=time,
+        patience=patience,
+        pruning=pruning,
+        ensemble=ensemble,
+        seed=ctx.seed if seed is None else seed,
+    )
+    return searched(ctx, name or ctx.run, question, frozen, trials=trials, seconds=seconds)
 
 
 @capability(example={"name": "example", "trials": 6}, contrast={"trials": 7}, before=_example, at_home=True)
@@ -129,7 +120,8 @@ def resume(
 
     """
     studies = Studies(ctx)
-    return _searched(ctx, name, studies.asked(studies.open(name)), trials, seconds)
+    asked = studies.asked(studies.open(name))
+    return searched(ctx, name, Question.of(asked), asked["data"], trials=trials, seconds=seconds)
 
 
 @capability(example={"name": "example"}, contrast={"name": "other"}, before=_example, at_home=True)
@@ -172,88 +164,6 @@ def stop(ctx: Context, name: Name) -> Stopping:
 
     """
     return Stopping(name=name, running=Studies(ctx).stop(name), trials=leaderboard_of(ctx, name).trials)
-
-
-def _searched(ctx: Context, name: str, asked: dict[str, Any], trials: int, seconds: float | None) -> Study:
-    """Search, or go on searching, and say what was found."""
-    from mcp_orchestrator.methods.search.posing import pose
-    from mcp_orchestrator.methods.search.search import Limits
-    from mcp_orchestrator.methods.tables import frame
-
-    began = clock.monotonic()
-    problem = pose(
-        frame(ctx, asked["data"]),
-        asked["target"],
-        task=asked["task"],
-        metric=asked["metric"],
-        features=[FeatureSpec.model_validate(one) for one in asked["features"]],
-        validation=asked["validation"],
-        folds=asked["folds"],
-        group=asked["group"],
-        time=asked["time"],
-        seed=asked["seed"],
-        screening=True,
-    )
-    limits = Limits(
-        method=asked["method"],
-        trials=trials,
-        seconds=None if seconds is None else max(0.01, seconds - (clock.monotonic() - began)),
-        patience=asked["patience"],
-        pruning=asked["pruning"],
-        ensemble=asked["ensemble"],
-        cpus=ctx.cpus,
-        seed=asked["seed"],
-    )
-    greater = problem.metric.greater_is_better
-    if not name:
-        journal = in_memory(greater_is_better=greater)
-        found = _run(ctx, problem, journal, families=asked["families"], limits=limits)
-    else:
-        studies = Studies(ctx)
-        with studies.searching(name), Callbacks(ctx, name, greater_is_better=greater) as callbacks:
-            journal = studies.create(name, asked, greater_is_better=greater)
-            journal.set_user_attr("metric", problem.metric.name)
-            found = _run(ctx, problem, journal, families=asked["families"], limits=limits, callbacks=callbacks)
-    return study_of(ctx, name, problem, found, round(clock.monotonic() - began, 3))
-
-
-def _run(
-    ctx: Context,
-    problem: Problem,
-    journal: Journal,
-    *,
-    families: list[str],
-    limits: Limits,
-    callbacks: Callbacks | None = None,
-) -> Found:
-    from mcp_orchestrator.methods.search.search import Search
-    from mcp_orchestrator.methods.training.families import chosen
-
-    studies = Studies(ctx)
-    name = journal.study_name
-
-    def watch(one: Candidate) -> str:
-        if callbacks is None:
-            return ""
-        state = "pruned" if one.state == "pruned" else "failed" if one.state == "failed" else "complete"
-        value = None if math.isnan(one.score) else one.score
-        params = {"family": one.family, **one.params}
-        return callbacks.ended(
-            TrialEnded(study=name, number=one.number, state=state, value=value, params=params, reason=one.reason)
-        )
-
-    search = Search(
-        problem,
-        chosen(families, problem.shape),
-        journal,
-        limits,
-        watch=watch,
-        report=ctx.report,
-        stop=lambda: callbacks is not None and studies.stop_asked(name),
-    )
-    if callbacks is not None:
-        callbacks.known([one.score for one in search.candidates if not math.isnan(one.score)])
-    return search.run()
 
 
 def known_answer(ctx: Context) -> Iterator[Check]:

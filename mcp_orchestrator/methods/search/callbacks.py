@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field
 
 from mcp_orchestrator.component import Context
+from mcp_orchestrator.methods.search.candidates import Candidate
 from mcp_orchestrator.methods.search.stopping import stale_steps
 from mcp_orchestrator.methods.search.studies import Studies
 from mcp_orchestrator.values import Value
@@ -75,6 +77,15 @@ class Callbacks:
     def known(self, values: list[float]) -> None:
         """Take in the values of the trials that ended before."""
         self._values = list(values)
+
+    def seen(self, one: Candidate) -> str:
+        """Do what the rules ask for when a candidate has ended; return the reason to stop, or an empty text."""
+        state = "pruned" if one.state == "pruned" else "failed" if one.state == "failed" else "complete"
+        value = None if math.isnan(one.score) else one.score
+        params = {"family": one.family, **one.params}
+        return self.ended(
+            TrialEnded(study=self._name, number=one.number, state=state, value=value, params=params, reason=one.reason)
+        )
 
     def ended(self, event: TrialEnded) -> str:
         """Do what the rules ask for; return the reason to stop, or an empty text."""

@@ -21,7 +21,10 @@ Stop = Literal["trials", "seconds", "patience", "request", "callback", "grid", "
 
 @dataclass(eq=False, kw_only=True)
 class Candidate:
-    """A family with parameters, and how it did on each fold so far."""
+    """A family with parameters, and how it did on each fold so far.
+
+    ``stored`` is the reference of its predictions on the folds that have a score, where these were stored.
+    """
 
     number: int
     family: str
@@ -32,6 +35,12 @@ class Candidate:
     seconds: float = 0.0
     state: State = "running"
     reason: str = ""
+    stored: str = ""
+
+    @property
+    def predicted(self) -> set[int]:
+        """The folds whose predictions are at hand."""
+        return set(self.scores if self.stored else self.predictions)
 
     @property
     def score(self) -> float:

@@ -19,9 +19,9 @@ __all__ = ["Ensemble", "choose", "out_of_fold", "ranked"]
 Ensemble = Literal["auto", "none", "greedy"]
 
 
-def ranked(problem: Problem, candidates: list[Candidate]) -> list[Candidate]:
+def ranked(candidates: list[Candidate], *, greater_is_better: bool) -> list[Candidate]:
     """Return the candidates that were not given up and have a score, on the most folds and best first."""
-    sign = -1 if problem.metric.greater_is_better else 1
+    sign = -1 if greater_is_better else 1
     scored = [one for one in candidates if one.state not in {"failed", "pruned"} and not math.isnan(one.score)]
     return sorted(scored, key=lambda one: (-len(one.scores), sign * one.score, one.number))
 
@@ -35,7 +35,7 @@ def choose(
         DataRejected: every candidate failed.
 
     """
-    order = ranked(problem, candidates)
+    order = ranked(candidates, greater_is_better=problem.metric.greater_is_better)
     if not order:
         return _unscored(candidates, stopped_by, notes)
     best = order[0]

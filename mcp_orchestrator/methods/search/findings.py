@@ -114,7 +114,7 @@ def leaderboard_of(ctx: Context, name: str) -> Leaderboard:
         UnknownName: there is no such study.
 
     """
-    from mcp_orchestrator.methods.search.search import restored
+    from mcp_orchestrator.methods.search.course import restored
 
     study = Studies(ctx).open(name)
     ended = [restored(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished()]

@@ -9,9 +9,9 @@ from mcp_orchestrator.errors import InvalidInput, suggestion
 from mcp_orchestrator.methods.columns.features import FeatureSpec, infer_features
 from mcp_orchestrator.methods.columns.targets import Target, read_target
 from mcp_orchestrator.methods.metrics import default_metric, metric_named
+from mcp_orchestrator.methods.search.course import SCREENED
 from mcp_orchestrator.methods.search.folds import folds_of, holdout
 from mcp_orchestrator.methods.search.problem import Problem
-from mcp_orchestrator.methods.search.search import SCREENED
 from mcp_orchestrator.methods.training.pipelines import Shape
 
 if TYPE_CHECKING:
