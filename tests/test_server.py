@@ -18,9 +18,10 @@ from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.journal import runs
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.errors import InvalidInput, NotReady
-from mcp_orchestrator.server.app import INSTRUCTIONS, listen
+from mcp_orchestrator.server.app import listen
 from mcp_orchestrator.server.concise import concise, paged
 from mcp_orchestrator.server.lean import LeanTool
+from mcp_orchestrator.server.shell import INSTRUCTIONS
 from mcp_orchestrator.server.tools import published
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.values import Estimate, Trained

@@ -7,8 +7,9 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from mcp_orchestrator.core.address import address
 from mcp_orchestrator.core.leadership import Leadership
@@ -18,6 +19,10 @@ from mcp_orchestrator.host.files import rotate
 from mcp_orchestrator.host.reach import SOCKET
 from mcp_orchestrator.release import version
 from mcp_orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.host.desk import Desk
+    from mcp_orchestrator.host.process import Host
 
 __all__ = ["background", "be"]
 
@@ -103,10 +108,47 @@ def _work(
     import anyio
 
     from mcp_orchestrator import logs
+
+    logs.start(settings.log_level)
+    if isinstance(listener, socket.socket):
+        anyio.run(partial(_meet, settings, listener, ready, logged=logged))
+    else:
+        host = _loaded(settings, listener, logged=logged)
+        ready()
+        anyio.run(host.run)
+
+
+async def _meet(settings: Settings, listener: socket.socket, ready: Callable[[], None], *, logged: bool) -> None:
+    """Meet the clients that wait already, and load what answers the rest of their questions meanwhile."""
+    import anyio
+    from anyio import to_thread
+
+    from mcp_orchestrator.host.desk import Desk
+
+    desk = Desk()
+    with listener:
+        async with anyio.create_task_group() as group:
+            group.start_soon(desk.listen, listener)
+            if logged:  # a front started it, and waits for an answer
+                await desk.greeted()
+            try:
+                host = await to_thread.run_sync(partial(_loaded, settings, None, logged=logged, desk=desk))
+            except Exception as error:
+                await desk.fail(str(error) or type(error).__name__)
+                raise
+            ready()
+            await host.run()
+            group.cancel_scope.cancel("the host ends")
+
+
+def _loaded(
+    settings: Settings,
+    listener: Callable[[], socket.socket | None] | None,
+    *,
+    logged: bool,
+    desk: Desk | None = None,
+) -> Host:
     from mcp_orchestrator.app import Orchestrator
     from mcp_orchestrator.host.process import Host
 
-    logs.start(settings.log_level)
-    worker = Host(Orchestrator(settings=settings, preload=True), listener, logged=logged)
-    ready()
-    anyio.run(worker.run)
+    return Host(Orchestrator(settings=settings, preload=True), listener, logged=logged, desk=desk)

@@ -7,23 +7,20 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
 from mcp_orchestrator.app import Orchestrator
-from mcp_orchestrator.core.lines import Lines
-from mcp_orchestrator.core.link import Hello, listen
 from mcp_orchestrator.core.membership import STANDBY
 from mcp_orchestrator.core.schedules import Schedules
 from mcp_orchestrator.core.tasks import Report
+from mcp_orchestrator.host.desk import Desk
 from mcp_orchestrator.host.files import rotate
-from mcp_orchestrator.host.sessions import Session
 from mcp_orchestrator.release import version
-from mcp_orchestrator.server.app import build
+from mcp_orchestrator.server.app import furnish
 
 __all__ = ["Host", "announce"]
 
@@ -36,67 +33,67 @@ log = logging.getLogger(__name__)
 class Host:
     """Serves the fronts of one state home until it is told to stop, or has had nothing to do for long enough."""
 
-    def __init__(self, orchestrator: Orchestrator, listener: socket.socket | Admit, *, logged: bool) -> None:
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        listener: socket.socket | Admit | None,
+        *,
+        logged: bool,
+        desk: Desk | None = None,
+    ) -> None:
         """Take the orchestrator and the listening socket, or who gives it once there is no other host (else None).
 
-        ``logged`` says that the output goes to the log file.
-        A host that is ``retiring`` has met a newer front, and ends as soon as it has nothing to do.
+        A ``desk`` that listens already needs neither. ``logged`` says that the output goes to the log file.
         """
         self._orchestrator, self._listener, self._logged = orchestrator, listener, logged
-        self._server = build(orchestrator)
+        self._desk = desk or Desk()
+        furnish(self._desk.server)
         self._schedules = Schedules(orchestrator.journal)
-        self._sessions: set[Session] = set()
         self._stop = anyio.Event()
         self._why = ""
-        self._draining = self.retiring = False
+        self._draining = False
         self._begun = 0.0
 
     @property
     def clients(self) -> int:
         """How many fronts are connected."""
-        return len(self._sessions)
+        return len(self._desk.sessions)
+
+    @property
+    def retiring(self) -> bool:
+        """Whether it hands over to a newer host as soon as it has nothing to do."""
+        return self._desk.retiring
 
     async def run(self) -> None:
         """Work until it is time to stop; unfinished runs then wait for the next one."""
         self._begun = anyio.current_time()
-        hello = Hello(kind="host", version=version())
-        handlers = {"status": self._status, "stop": self._asked_to_stop}
-        kind = "host" if isinstance(self._listener, socket.socket) else STANDBY
+        kind = STANDBY if callable(self._listener) else "host"
         async with self._orchestrator.running(kind=kind), anyio.create_task_group() as group:
+            self._desk.open(self._orchestrator, {"status": self._status, "stop": self._asked_to_stop})
             group.start_soon(self._signals)
-            await self._serve(group, partial(listen, hello=hello, handlers=handlers, guests={"front": self._front}))
+            await self._serve(group)
             group.cancel_scope.cancel(self._why)
 
-    async def _serve(self, group: TaskGroup, listening: Callable[[socket.socket], Coroutine[Any, Any, None]]) -> None:
+    async def _serve(self, group: TaskGroup) -> None:
         """Wait until there is no other host, then answer until it is time to stop."""
         listener = self._listener
-        if not isinstance(listener, socket.socket):
+        if callable(listener):
             await self._orchestrator.prepare()
             while (given := listener()) is None:
                 if self._stop.is_set():
                     return
                 await anyio.sleep(TRY_EVERY)
             listener = given
-        with listener:
+        with listener or contextlib.nullcontext():
             group.start_soon(self._look)
-            group.start_soon(listening, listener)
+            if listener is not None:
+                group.start_soon(self._desk.listen, listener)
             announce("READY=1")
             await self._stop.wait()
             log.info("stopping: %s", self._why)
             announce("STOPPING=1")
-            for session in list(self._sessions):
+            for session in list(self._desk.sessions):
                 await session.end()
-
-    async def _front(self, peer: Hello, lines: Lines) -> None:
-        session = Session(self._server, self._orchestrator, lines)
-        self._sessions.add(session)
-        if _older(version(), peer.version):
-            log.info("a front of version %s is newer; this host hands over when it is idle", peer.version)
-            self.retiring = True
-        try:
-            await session.serve()
-        finally:
-            self._sessions.discard(session)
 
     def end(self, why: str) -> None:
         """Stop in good order."""
@@ -117,10 +114,10 @@ class Host:
             if self._logged:
                 rotate(self._orchestrator.settings.home)
             busy = self._orchestrator.busy()
-            asked = any(one.busy for one in self._sessions) or self._orchestrator.followers > 0
+            asked = any(one.busy for one in self._desk.sessions) or self._orchestrator.followers > 0
             if not busy and (self._draining or (self.retiring and not asked)):
                 self.end("drained" if self._draining else "a newer version takes over")
-            if busy or self._sessions or self._orchestrator.followers:
+            if busy or self._desk.sessions or self._orchestrator.followers:
                 worked = anyio.current_time()
             elif anyio.current_time() - worked > self._orchestrator.settings.host_idle_seconds:
                 if any(one.enabled for one in self._schedules.list()):
@@ -158,12 +155,3 @@ def announce(state: str) -> None:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to, contextlib.suppress(OSError):
         to.sendto(state.encode(), "\0" + place[1:] if place.startswith("@") else place)
-
-
-def _older(ours: str, theirs: str) -> bool:
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return ours != theirs and Version(ours) < Version(theirs)
-    except InvalidVersion:
-        return False

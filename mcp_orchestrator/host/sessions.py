@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.mcpserver import MCPServer
@@ -12,23 +13,39 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
 
-from mcp_orchestrator.app import Orchestrator
-from mcp_orchestrator.core.lines import Lines
 from mcp_orchestrator.host.front import ENDING
+from mcp_orchestrator.server.shell import Late
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.core.lines import Lines
 
 __all__ = ["Session"]
 
 LISTENING = "subscriptions/listen"
+FIRST = {"initialize", "server/discover", "ping", "notifications/initialized", "notifications/cancelled"}
+FAILED = -32603  # the code of JSON-RPC for an internal error
 
 
 class Session:
     """One client of the host, behind its front."""
 
-    def __init__(self, server: MCPServer[Orchestrator], orchestrator: Orchestrator, lines: Lines) -> None:
-        """Take the server, its orchestrator, and the connection after the greeting."""
+    def __init__(
+        self,
+        server: MCPServer[Any],
+        late: Late,
+        lines: Lines,
+        opened: Callable[[], Awaitable[str]],
+        greeted: Callable[[], None],
+    ) -> None:
+        """Take the server, its orchestrator, and the connection after the greeting.
+
+        What needs more than the server's name waits for ``opened``, which tells what is wrong if something is;
+        ``greeted`` is called when the client has its first answer.
+        """
         self._server = server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK has no other way to a transport of one's own
-        self._orchestrator, self._lines = orchestrator, lines
+        self._late, self._lines, self._opened, self._greeted = late, lines, opened, greeted
         self._asked: set[str | int] = set()
+        self._idle = anyio.Event()
 
     @property
     def busy(self) -> bool:
@@ -46,10 +63,16 @@ class Session:
                 self._server,
                 read,
                 write,
-                lifespan_state=self._orchestrator,
+                lifespan_state=self._late,
                 init_options=self._server.create_initialization_options(),
             )
             group.cancel_scope.cancel("the client has gone")
+
+    async def answered(self) -> None:
+        """Wait until the client has all answers."""
+        while self._asked:
+            self._idle = anyio.Event()
+            await self._idle.wait()
 
     async def end(self) -> None:
         """Tell the front that the host ends in good order: another is needed only when something is asked for."""
@@ -66,7 +89,22 @@ class Session:
                     continue
                 if isinstance(message, JSONRPCRequest) and message.method != LISTENING:
                     self._asked.add(message.id)
-                await put.send(SessionMessage(message))
+                problem = "" if getattr(message, "method", "") in FIRST else await self._opened()
+                if not problem:
+                    await put.send(SessionMessage(message))
+                elif isinstance(message, JSONRPCRequest):
+                    await self._refuse(message.id, problem)
+
+    async def _refuse(self, asked: str | int, problem: str) -> None:
+        said = {"jsonrpc": "2.0", "id": asked, "error": {"code": FAILED, "message": problem}}
+        with contextlib.suppress(ConnectionError):
+            await self._lines.send(json.dumps(said).encode())
+        self._settle(asked)
+
+    def _settle(self, asked: str | int | None) -> None:
+        self._asked.discard(asked or 0)
+        if not self._asked:
+            self._idle.set()
 
     async def _send(self, take: Any) -> None:  # noqa: ANN401 - a stream of anyio
         async with take:
@@ -77,4 +115,5 @@ class Session:
                 except ConnectionError:
                     return
                 if not hasattr(one.message, "method"):
-                    self._asked.discard(one.message.id)
+                    self._settle(one.message.id)
+                    self._greeted()

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from mcp.server.mcpserver import MCPServer
@@ -14,26 +15,13 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import InvalidInput, NotReady
-from mcp_orchestrator.release import version
 from mcp_orchestrator.server import prompts, resources
+from mcp_orchestrator.server.shell import shell
 from mcp_orchestrator.server.tools import published
 
-__all__ = ["build", "serve_http", "serve_stdio"]
+__all__ = ["build", "furnish", "serve_http", "serve_stdio"]
 
-NAME = "mcp-orchestrator"
 PATH = "/mcp"
-INSTRUCTIONS = """\
-Begin: inspect_dataset(data), then run_ml_training_workflow(data, target), then predict(model, records).
-
-From a table of data to a registered, honestly tested model. Files are named by paths relative to the project folder;
-a table may also be a builtin (builtin:iris), a few inline rows, or the dataset:// reference of inspect_dataset.
-Training and evaluation are runs: they go on in the background when the call returns, survive a restart, and are
-waited for with get_run(run_id), listed with list_runs, stopped or resumed with control_run. Every answer says in
-"next" what can be done.
-Read the answer before you report: "degraded" and the steps tell what was skipped or failed, and why; compare "metrics"
-(with 95 % intervals) with "baseline"; leakage suspects and gates say whether the figures can be trusted.
-Single steps (statistics, tuning, registry, validation...) are components: find_ml_components, invoke_ml_component.
-Several of them as one durable run, with conditions, loops and approvals: run_workflow."""
 
 
 def build(orchestrator: Orchestrator) -> MCPServer[Orchestrator]:
@@ -44,19 +32,17 @@ def build(orchestrator: Orchestrator) -> MCPServer[Orchestrator]:
         async with orchestrator.running(recover=True):
             yield orchestrator
 
-    server = MCPServer(
-        NAME,
-        title="ML Orchestrator",
-        description="Trains, tests, registers and asks models of tables.",
-        instructions=INSTRUCTIONS,
-        version=version(),
-        tools=list(published()),
-        lifespan=lifespan,
-        log_level="WARNING",
-    )
+    server = shell(lifespan)
+    furnish(server)
+    return server
+
+
+def furnish(server: MCPServer[Any]) -> None:
+    """Give a server its tools, resources and prompts."""
+    tools = server._tool_manager._tools  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK takes them when it is made, or as functions
+    tools.update({one.name: one for one in published()})
     resources.publish(server)
     prompts.publish(server)
-    return server
 
 
 def serve_stdio(orchestrator: Orchestrator) -> None:

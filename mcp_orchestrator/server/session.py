@@ -10,6 +10,7 @@ from mcp.server.mcpserver.context import Context
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import RunRow
+from mcp_orchestrator.server.shell import Late
 from mcp_orchestrator.view import RunView
 
 __all__ = ["Session", "follow", "key", "orchestrator", "sent_again", "watched"]
@@ -22,7 +23,8 @@ TELL_EVERY = 0.5
 
 def orchestrator(ctx: Session) -> Orchestrator:
     """Return the orchestrator of this server."""
-    return ctx.request_context.lifespan_context
+    state: Orchestrator | Late = ctx.request_context.lifespan_context
+    return state.orchestrator if isinstance(state, Late) else state
 
 
 def key(ctx: Session) -> str | None:

@@ -1,0 +1,99 @@
+"""Where the clients of the host are met: each has a session, which begins while the rest of the host is loaded."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from mcp_orchestrator.core.link import Handler, Hello, listen
+from mcp_orchestrator.host.sessions import Session
+from mcp_orchestrator.release import version
+from mcp_orchestrator.server.shell import Late, shell
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.app import Orchestrator
+    from mcp_orchestrator.core.lines import Lines
+    from mcp_orchestrator.core.tasks import Report
+
+__all__ = ["Desk"]
+
+VERBS = ("status", "stop")
+PATIENCE = 0.1
+log = logging.getLogger(__name__)
+
+
+class Desk:
+    """The sessions of a host, and what it answers to commands.
+
+    It is ``retiring`` when it has met a newer front: the host then ends as soon as it has nothing to do.
+    """
+
+    def __init__(self) -> None:
+        """Begin with a server that has nothing to offer yet."""
+        self.server = shell()
+        self.sessions: set[Session] = set()
+        self.retiring = False
+        self._late = Late()
+        self._open, self._greeted = anyio.Event(), anyio.Event()
+        self._handlers: Mapping[str, Handler] = {}
+        self._problem = ""
+
+    def open(self, orchestrator: Orchestrator, handlers: Mapping[str, Handler]) -> None:
+        """Answer everything from now on; the server has its tools by then."""
+        self._late.orchestrator, self._handlers = orchestrator, handlers
+        self._open.set()
+
+    async def fail(self, problem: str) -> None:
+        """Answer what was asked with what keeps the host from working, and tell the fronts that it ends."""
+        self._problem = problem
+        self._open.set()
+        for session in list(self.sessions):
+            with anyio.move_on_after(1):
+                await session.answered()
+            await session.end()
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Meet who comes until cancelled."""
+        handlers = {verb: partial(self._answer, verb) for verb in VERBS}
+        await listen(listener, Hello(kind="host", version=version()), handlers, guests={"front": self._front})
+
+    async def greeted(self) -> None:
+        """Wait until the first client knows who we are, if one is there."""
+        with anyio.move_on_after(PATIENCE):
+            await self._greeted.wait()
+
+    async def opened(self) -> str:
+        """Wait until all can be answered, and return what keeps it from that, if anything does."""
+        await self._open.wait()
+        return self._problem
+
+    async def _answer(self, verb: str, params: dict[str, Any], report: Report) -> Any:  # noqa: ANN401 - any JSON value
+        await self._open.wait()
+        return await self._handlers[verb](params, report)
+
+    async def _front(self, peer: Hello, lines: Lines) -> None:
+        session = Session(self.server, self._late, lines, self.opened, self._greeted.set)
+        self.sessions.add(session)
+        if _older(version(), peer.version):
+            log.info("a front of version %s is newer; this host hands over when it is idle", peer.version)
+            self.retiring = True
+        try:
+            await session.serve()
+        finally:
+            self.sessions.discard(session)
+
+
+def _older(ours: str, theirs: str) -> bool:
+    if ours == theirs:
+        return False
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(ours) < Version(theirs)
+    except InvalidVersion:
+        return False
