@@ -61,6 +61,10 @@ def until(holds: Callable[[], object]) -> None:
         ("automl_orchestrator", "start", {"data": f"dataset://t@{DIGEST}", "target": "y"}, False),
         ("automl_orchestrator", "start", {"data": f"dataset://t@{DIGEST}", "target": "y", "name": "kept"}, True),
         ("automl_orchestrator", "start", {"data": "table.csv", "target": "y"}, True),
+        ("automl_orchestrator", "propose", {"name": "r", "data": f"dataset://t@{DIGEST}"}, True),
+        ("automl_orchestrator", "tell", {"name": "r"}, True),
+        ("automl_orchestrator", "score", {"data": f"dataset://t@{DIGEST}"}, False),
+        ("automl_orchestrator", "conclude", {"name": "r", "data": f"dataset://t@{DIGEST}"}, False),
         ("ml_integration", "fit", {"data": f"dataset://t@{DIGEST}", "target": "y"}, False),
         ("ml_integration", "evaluate", {"model": f"model://{DIGEST}", "data": f"dataset://t@{DIGEST}"}, False),
         ("ml_integration", "evaluate", {"model": "churn@champion", "data": f"dataset://t@{DIGEST}"}, True),
@@ -334,7 +338,12 @@ def test_a_run_succeeds_although_one_of_two_workers_is_killed(two: Cluster, tmp_
 
     async def work() -> Any:
         async with home.running():
-            spec = {"data": "builtin:wine", "target": "target", "tuning": {"trials": 8}, "tracking": False}
+            spec = {
+                "data": "builtin:wine",
+                "target": "target",
+                "tuning": {"trials": 8, "trials_as": "step"},
+                "tracking": False,
+            }
             run = await home.submit("train", spec)
             with anyio.fail_after(240):
                 async with anyio.create_task_group() as group:

@@ -37,6 +37,17 @@ class Tuning(Part):
     seconds: Annotated[Seconds, Field(description="Time limit of the search; what has finished counts.")] = 120
     metric: Annotated[str | None, Field(description="What to optimise; by default what fits the task.")] = None
     pruning: Annotated[bool, Field(description="Give up hopeless candidates before their last fold.")] = True
+    trials_as: Annotated[
+        Literal["auto", "step", "steps"],
+        Field(
+            description="step: the whole search is one step, on one machine; steps: each trial is one, anywhere; auto: "
+            "steps where the executor is elsewhere."
+        ),
+    ] = "auto"
+    at_once: Annotated[
+        int | None,
+        Field(ge=1, le=1000, description="Trials at once, where they are steps; by default one for each processor."),
+    ] = None
 
 
 class Validation(Part):

@@ -12,7 +12,6 @@ from typing import Any
 from mcp_orchestrator.components.data import training_data_loader
 from mcp_orchestrator.components.evaluation import performance_validation
 from mcp_orchestrator.components.training import (
-    automl_orchestrator,
     ml_integration,
     production_registry,
 )
@@ -31,6 +30,7 @@ from mcp_orchestrator.values import Artifact, Dataset, Estimate, Trained
 from mcp_orchestrator.workflows.quick import load_if_quick
 from mcp_orchestrator.workflows.spec import TrainingSpec
 from mcp_orchestrator.workflows.summary import TrainingSummary, facts_of, summarize
+from mcp_orchestrator.workflows.tuning import tuned
 
 __all__ = ["STEPS", "train", "workflow"]
 
@@ -92,27 +92,7 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
         time=spec.validation.time,
         seed=spec.seed,
     )
-    study = await run.step(
-        "tune",
-        automl_orchestrator.start,
-        Policy(cpus=ALL),
-        data=parts.train.uri,
-        target=spec.target,
-        task=checked.task,
-        metric=spec.tuning.metric,
-        features=spec.features,
-        families=spec.families,
-        method=spec.tuning.method,
-        trials=spec.tuning.trials,
-        seconds=spec.tuning.seconds,
-        pruning=spec.tuning.pruning,
-        validation=spec.validation.method,
-        folds=spec.validation.folds,
-        group=spec.validation.group,
-        time=spec.validation.time,
-        ensemble=spec.ensemble,
-        seed=spec.seed,
-    )
+    study = await tuned(run, spec, checked.task, parts.train.uri, Policy(cpus=ALL))
     await run.explain("tune", study.choice)
     fitted = await run.step(
         "fit",

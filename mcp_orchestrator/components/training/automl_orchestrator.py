@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -11,18 +10,26 @@ from pydantic import Field
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import NotReady
 from mcp_orchestrator.methods.columns.features import FeatureSpec
+from mcp_orchestrator.methods.search import rounds, tries
+from mcp_orchestrator.methods.search.branin import branin_gap
+from mcp_orchestrator.methods.search.candidates import Stop
 from mcp_orchestrator.methods.search.choice import Ensemble
 from mcp_orchestrator.methods.search.findings import Leaderboard, Study, Tried, leaderboard_of
 from mcp_orchestrator.methods.search.posing import Validation
 from mcp_orchestrator.methods.search.proposals import Method
 from mcp_orchestrator.methods.search.question import Question, Task
 from mcp_orchestrator.methods.search.searching import searched
-from mcp_orchestrator.methods.search.studies import NAME, Studies, in_memory
+from mcp_orchestrator.methods.search.studies import NAME, Studies
+from mcp_orchestrator.methods.search.tries import Proposed, Scored
 from mcp_orchestrator.values import Data, Value
 
 ABOUT = About(tier=2, libraries=("sklearn", "optuna"), aliases=("automl",))
 
 Name = Annotated[str, Field(pattern=NAME, description="The study.")]
+Asked = Annotated[Question, Field(description="What is tried, and how it is compared.")]
+Reach = Annotated[rounds.Extent, Field(description="How far the search goes.")]
+LINEAR: dict[str, Any] = {"number": 0, "family": "linear", "params": {}}
+Place = Annotated[int, Field(ge=0, le=1_000_000, description="The round, from 0.")]
 
 
 class Stopping(Value):
@@ -38,6 +45,19 @@ def _example(ctx: Context) -> None:
     for name, seed in (("example", 0), ("other", 1)):
         asked = {"data": "builtin:iris", "target": "target", "families": ["linear"], "trials": 4, "folds": 3}
         start.call(ctx, {**asked, "name": name, "seed": seed})
+
+
+def _proposals(ctx: Context) -> None:
+    """Propose the candidates that the examples tell of."""
+    question = {"target": "target", "families": ["linear"], "method": "none", "folds": 3}
+    for name in ("told", "told-other"):
+        propose.call(ctx, {"name": name, "data": "builtin:iris", "question": question, "extent": {"trials": 1}})
+
+
+def _results(state: str) -> list[dict[str, Any]]:
+    """Return what came out of a round of one candidate, for the examples."""
+    scores = [] if state == "failed" else [[fold, 0.9 + fold / 100] for fold in range(2 if state == "cut" else 3)]
+    return [LINEAR | {"scores": scores, "state": state}]
 
 
 @capability(
@@ -83,9 +103,6 @@ def start(
         NotReady: the study is being searched already.
 
     """
-    from mcp_orchestrator.methods.tables import freeze
-
-    frozen = data if isinstance(data, str) and data.startswith("dataset://") else freeze(ctx, data, target=target).uri
     question = Question(
         target=target,
         task=task,
@@ -102,7 +119,7 @@ def start(
         ensemble=ensemble,
         seed=ctx.seed if seed is None else seed,
     )
-    return searched(ctx, name or ctx.run, question, frozen, trials=trials, seconds=seconds)
+    return searched(ctx, name or ctx.run, question, _frozen(ctx, data, target), trials=trials, seconds=seconds)
 
 
 @capability(example={"name": "example", "trials": 6}, contrast={"trials": 7}, before=_example, at_home=True)
@@ -166,10 +183,110 @@ def stop(ctx: Context, name: Name) -> Stopping:
     return Stopping(name=name, running=Studies(ctx).stop(name), trials=leaderboard_of(ctx, name).trials)
 
 
+@capability(
+    example={"name": "rounds", "data": "builtin:iris", "question": {"target": "target"}, "extent": {"trials": 9}},
+    contrast={"name": "rounds-of-linear", "question": {"target": "target", "families": ["linear"]}},
+    at_home=True,
+)
+def propose(
+    ctx: Context,
+    name: Name,
+    data: Data,
+    question: Asked,
+    *,
+    extent: Reach,
+    number: Place = 0,
+) -> rounds.Round:
+    """Propose the candidates of a round: asked again for the same round, they are the same.
+
+    Raises:
+        InvalidInput: what is asked does not fit the table, has no folds, or the study was begun with another question.
+
+    """
+    return rounds.propose(ctx, name, _frozen(ctx, data, question.target), question, extent=extent, number=number)
+
+
+@capability(
+    example={"data": "builtin:iris", "question": {"target": "target", "folds": 3}, "candidate": LINEAR},
+    contrast={"candidate": LINEAR | {"family": "neighbors"}},
+)
+def score(
+    ctx: Context,
+    data: Data,
+    question: Asked,
+    candidate: Annotated[Proposed, Field(description="What to try.")],
+    *,
+    incumbent: Annotated[Scored | None, Field(description="Given up when clearly worse than this one.")] = None,
+    fold: Annotated[int | None, Field(ge=0, le=19, description="This fold alone.")] = None,
+    seconds: Annotated[float | None, Field(gt=0, le=86_400, description="Time limit; finished folds count.")] = None,
+) -> Scored:
+    """Try one candidate on the folds; what it predicts for the rows that it did not see is stored.
+
+    A candidate that cannot be trained is an answer, with the reason. Needs no study.
+    """
+    return tries.score(ctx, data, question, candidate, incumbent=incumbent, fold=fold, seconds=seconds)
+
+
+@capability(
+    example={"name": "told", "results": _results("complete"), "extent": {"trials": 1}},
+    contrast={"name": "told-other", "results": _results("failed")},
+    before=_proposals,
+    at_home=True,
+)
+def tell(
+    ctx: Context,
+    name: Name,
+    results: Annotated[list[Scored], Field(description="What came out, in the order of the proposals.")],
+    extent: Reach,
+    number: Place = 0,
+) -> rounds.Told:
+    """Tell a study what came out of a round; the answer says whether it was the last one, and who is ahead.
+
+    Raises:
+        UnknownName: there is no such study.
+        InvalidInput: there is no such round, or the results are not those of its candidates.
+
+    """
+    return rounds.tell(ctx, name, extent=extent, number=number, results=results)
+
+
+@capability(
+    example={"name": "one", "data": "builtin:iris", "question": {"target": "target"}, "tried": _results("complete")},
+    contrast={"tried": _results("cut")},
+)
+def conclude(
+    ctx: Context,
+    name: Name,
+    data: Data,
+    question: Asked,
+    tried: Annotated[list[Scored], Field(description="All candidates, as the study has them at its end.")],
+    *,
+    finals: Annotated[list[Scored], Field(description="The best ones on further folds.")] = [],  # noqa: B006
+    stopped_by: Annotated[Stop, Field(description="Why the search ended.")] = "trials",
+    notes: Annotated[list[str], Field(description="What is to be said with the result.")] = [],  # noqa: B006
+    seconds: Annotated[float, Field(ge=0, le=1e9, description="What the search has taken.")] = 0.0,
+) -> Study:
+    """Choose the best pipeline, or blend of pipelines, among candidates that were tried one by one.
+
+    Raises:
+        DataRejected: none of them could be trained.
+
+    """
+    return tries.conclude(
+        ctx, name, data, question, tried=tried, finals=finals, stopped_by=stopped_by, notes=notes, seconds=seconds
+    )
+
+
+def _frozen(ctx: Context, data: Data, target: str) -> str:
+    from mcp_orchestrator.methods.tables import freeze
+
+    return data if isinstance(data, str) and data.startswith("dataset://") else freeze(ctx, data, target=target).uri
+
+
 def known_answer(ctx: Context) -> Iterator[Check]:
     """Branin's function by TPE (its least value is .397887), and a search that is continued: 4 and then 8 trials."""
     methods: tuple[Method, ...] = ("bayesian", "random")
-    gaps = {method: sorted(_branin_gap(method, seed) for seed in range(5)) for method in methods}
+    gaps = {method: sorted(branin_gap(method, seed) for seed in range(5)) for method in methods}
     yield Check("TPE on Branin, 100 trials, 5 seeds: median gap", gaps["bayesian"][2], 0.019, 0.011)
     yield Check("TPE on Branin, 100 trials, 5 seeds: worst gap", gaps["bayesian"][-1], 0.02, 0.015)
     yield Check("and its median is below that of chance", gaps["bayesian"][2] < gaps["random"][2], expected=True)
@@ -177,19 +294,3 @@ def known_answer(ctx: Context) -> Iterator[Check]:
     yield Check("4 trials are kept", leaderboard.call(ctx, {"name": "other"}).trials >= 4, expected=True)
     more = resume.call(ctx, {"name": "other", "trials": 8})
     yield Check("and 8 are there after it is resumed", more.trials, 8)
-
-
-def _branin_gap(method: Method, seed: int, trials: int = 100) -> float:
-    """Return how far above its least value a method leaves Branin's function."""
-    from mcp_orchestrator.methods.search.proposals import sampler
-
-    study = in_memory(greater_is_better=False)
-    study.sampler = sampler(method, seed)
-
-    def branin(trial: Any) -> float:  # noqa: ANN401 - optuna's
-        x, y = trial.suggest_float("x", -5, 10), trial.suggest_float("y", 0, 15)
-        bowl = (y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6) ** 2
-        return bowl + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
-
-    study.optimize(branin, n_trials=trials)
-    return study.best_value - 0.39788736

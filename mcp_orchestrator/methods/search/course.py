@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
-__all__ = ["ALL", "BATCH", "MOST", "SCREENED", "Course", "Limits", "restored"]
+__all__ = ["ALL", "BATCH", "MOST", "SCREENED", "Course", "Limits", "finalists", "restored", "screens"]
 
 BATCH = 4
 SCREENED = 8000
@@ -64,7 +64,7 @@ class Course:
         """Continue ``study``, on a problem with so many folds; ``kept``: the predictions of its trials were stored."""
         self.study, self.limits, self.folds, self.batch = study, limits, folds, batch
         self.greater = study.direction.name == "MAXIMIZE"
-        self.screening = shape.rows > SCREENED and folds > 2
+        self.screening = screens(shape, folds)
         self.proposals = Proposals(study, families, limits.method, shape, limits.seed)
         self.candidates = [
             restored(trial, screening=self.screening, kept=kept)
@@ -123,9 +123,7 @@ class Course:
 
     def finalists(self) -> list[Candidate]:
         """Return the candidates that need all their predictions: those that may be blended, and the best linear one."""
-        order = [one for one in self.ranked(self.candidates) if one.state != "cut"]
-        best = order[: FINALISTS if self.screening else BLENDED]
-        return best + [one for one in order[len(best) :] if one.linear][: 0 if any(one.linear for one in best) else 1]
+        return finalists(self.ranked(self.candidates), screening=self.screening)
 
     def missing(self) -> list[tuple[Candidate, int]]:
         """Return the folds that finalists are still to be tried on, fold by fold: time cuts all of them alike."""
@@ -154,6 +152,18 @@ class Course:
             return False
         learned = [one.score for one in self.candidates if one.state in {"complete", "screened", "pruned"}]
         return stale(learned, greater_is_better=self.greater) >= patience
+
+
+def screens(shape: Shape, folds: int) -> bool:
+    """Whether candidates are tried on one fold first, and only the best on the others."""
+    return shape.rows > SCREENED and folds > 2
+
+
+def finalists(order: list[Candidate], *, screening: bool) -> list[Candidate]:
+    """Return those of candidates, best first, that may be blended, and the best linear one."""
+    order = [one for one in order if one.state != "cut"]
+    best = order[: FINALISTS if screening else BLENDED]
+    return best + [one for one in order[len(best) :] if one.linear][: 0 if any(one.linear for one in best) else 1]
 
 
 def outcome_kept(candidate: Candidate) -> dict[str, Any]:

@@ -27,10 +27,20 @@ class Trying:
     incumbent: Candidate | None
     greater: bool
 
-    def run(self, workers: Workers, tried: Sequence[Candidate], ended: Callable[[Candidate], None]) -> None:
-        """Try candidates, and tell of each one that has ended; one that time did not suffice for is cut."""
-        every = list(range(self.folds))
-        first = every[:1] if self.screening else every[:2] if self.incumbent else every
+    def run(
+        self,
+        workers: Workers,
+        tried: Sequence[Candidate],
+        ended: Callable[[Candidate], None],
+        *,
+        only: int | None = None,
+    ) -> None:
+        """Try candidates, on one fold ``only`` if so, and tell of each one that has ended.
+
+        One that time did not suffice for is cut.
+        """
+        every = list(range(self.folds)) if only is None else [only]
+        first = every if only is not None else every[:1] if self.screening else every[:2] if self.incumbent else every
         by_number = {one.number: one for one in tried}
         for fold in first:
             for one in tried:
@@ -38,7 +48,7 @@ class Trying:
         for (number, fold), result in workers.results():
             one = by_number[number]
             one.add(fold, outcome_of(result))
-            if len(one.scores) == len(first):
+            if only is None and len(one.scores) == len(first):
                 self._after_first(one, first)
                 for rest in every[len(first) :] if one.state == "running" else ():
                     workers.put((number, rest), one.attempt(rest))
