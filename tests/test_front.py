@@ -7,11 +7,13 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +220,20 @@ def test_a_host_that_cannot_start_is_answered_with_its_own_words(project: Path) 
         (project / "orchestrator.toml").write_text("workers = 1\n")
         client.begin()
         assert client.call("list_runs")["runs"] == [], "mended, it works without a new front"
+
+
+def test_a_host_that_cannot_open_its_state_answers_what_was_asked_with_the_reason(project: Path) -> None:
+    with front(project) as client:
+        client.begin()
+        client.call("list_runs")
+    kill(project)
+    with closing(sqlite3.connect(project / ".mcp-orchestrator" / "orchestrator.db")) as db, db:
+        db.execute("INSERT INTO migration VALUES('journal', 99, 0)")
+    with front(project) as client:
+        client.begin()  # who it is, it says before it opens the state
+        said = client.answer(client.send("tools/list", {}))["error"]["message"]
+        assert "newer version" in said
+        assert "newer version" in client.answer(client.send("tools/list", {}))["error"]["message"]
 
 
 def test_a_home_that_cannot_be_made_is_named_with_the_setting_that_chooses_another(project: Path) -> None:
