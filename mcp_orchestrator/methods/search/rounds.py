@@ -29,6 +29,8 @@ __all__ = ["Extent", "Round", "Told", "propose", "tell"]
 
 POSED, SPENT = "posed", "spent"
 SPARE = 1.0
+"""Seconds that a candidate may take beside its fits: for the table, and the way there."""
+LITTLE = 1e-6
 
 
 class Extent(Value):
@@ -133,7 +135,7 @@ def _proposed(study: Journal, question: Question, extent: Extent) -> dict[str, A
     answer = Round(
         candidates=[Proposed(number=one.trial.number, family=one.family, params=one.params) for one in batch],
         incumbent=None if incumbent is None else Scored.of(incumbent),
-        seconds=None if exploring is None else max(0.01, exploring - study.user_attrs.get(SPENT, 0.0)),
+        seconds=None if exploring is None else max(LITTLE, exploring - study.user_attrs.get(SPENT, 0.0)),
     )
     return {"answer": answer.model_dump(mode="json"), "at": time.time()}
 
@@ -163,7 +165,7 @@ def _told(study: Journal, extent: Extent, number: int, results: list[Scored], ca
         missing=[Left.of(one, fold) for one, fold in course.missing()] if over else [],
         notes=notes if over else [],
         seconds=round(spent, 3),
-        left=None if extent.seconds is None else max(0.01, ALL * extent.seconds - spent),
+        left=None if extent.seconds is None else max(LITTLE, ALL * extent.seconds - spent),
     ).model_dump(mode="json")
 
 
