@@ -166,7 +166,10 @@ def test_training_shows_its_steps_metrics_against_the_baseline_and_the_model(flo
     assert re.search(r"^track +skipped .*not asked for", said, re.MULTILINE)
     assert "flowers" in said
     assert "model_card.md" in said
-    assert re.search(r"^ *\d+%  tune$", steps, re.MULTILINE)
+    shown = [int(share) for share in re.findall(r"^ *(\d+)%  \w+$", steps, re.MULTILINE)]
+    assert len(shown) > 2
+    assert shown == sorted(shown)
+    assert shown[-1] == 100
     [run] = answer("runs")
     whole = answer("runs", run["run_id"])
     assert whole["metrics"]["accuracy"]["low"] < whole["metrics"]["accuracy"]["value"]

@@ -139,6 +139,7 @@ async def test_tasks_run_side_by_side_and_each_gets_its_own_answer(settings: Set
 
 
 async def test_what_a_step_used_is_told(settings: Settings, kind: str) -> None:
+    large = b"x" * (400 << 20)  # what this process takes is nothing to a worker that it starts
     async with executor(settings, kind) as work:
         little = (await perform(work, toy("add", a=1))).usage
         much = (await perform(work, toy("spend", seconds=0.3))).usage
@@ -149,6 +150,7 @@ async def test_what_a_step_used_is_told(settings: Settings, kind: str) -> None:
             assert 200 < more.memory_mb < 2000
             after = [(await perform(work, toy("add", a=1))).usage.memory_mb for _ in range(3)]
             assert min(after) < more.memory_mb - 100
+    assert len(large) == 400 << 20
 
 
 @pytest.mark.parametrize("way", ["workers", "spawned"])

@@ -209,10 +209,22 @@ def _forget_peak() -> None:
 def _memory(*, children: bool) -> float:
     """Return the most memory in megabytes that this process took, with the largest child that it has had, if asked."""
     unit = 1 << (20 if sys.platform == "darwin" else 10)
-    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    taken = _peak() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if children:
         taken += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return taken / unit
+
+
+def _peak() -> int:
+    """Return the most kilobytes that this process took, or 0 where the system has no such page.
+
+    What getrusage(2) tells begins, after execve(2), with what the process took that started this one.
+    """
+    with suppress(OSError), open("/proc/self/status", "rb", buffering=0) as file:  # noqa: PTH123 - for every step
+        for line in file.read(4096).splitlines():
+            if line.startswith(b"VmHWM:"):
+                return int(line.split()[1])
+    return 0
 
 
 def _left_children() -> bool:
