@@ -27,7 +27,7 @@ def claimed(journal: Journal, run: str) -> RunRow:
 
 def done(journal: Journal, row: RunRow, name: str, result: str = "1") -> None:
     """Write down a finished step."""
-    about = {"component": "toys", "capability": "add", "inputs": "-", "params": "{}"}
+    about: dict[str, Any] = {"component": "toys", "capability": "add", "inputs": "-", "params": "{}"}
     began = steps.Began(name=name, number=1, position=0, asked=now(), **about)
     journal.at_once(steps.begin, row.id, began)
     journal.at_once(steps.finish, row.id, row.fence, began, steps.Ended(status="done", result=result))
