@@ -203,6 +203,25 @@ anyio.run(main)
 """
 
 
+async def test_a_trial_that_failed_can_be_tried_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = tries.score
+
+    def dying(ctx: Context, data: Any, question: Question, proposed: Any, **more: Any) -> Scored:
+        if proposed.number == 1:
+            raise WorkerLost("The worker is gone.")
+        return score(ctx, data, question, proposed, **more)
+
+    async with engine_of(settings) as engine:
+        with monkeypatch.context() as patched:
+            patched.setattr(tries, "score", dying)
+            first = await engine.wait(await engine.submit("search", spec_of(trials=6)), 120)
+        again = await engine.wait((await engine.retry(first.id, step="trial[1]")).id, 120)
+    states = [{one.trial: one.state for one in Study.model_validate(row.result).leaderboard} for row in (first, again)]
+    assert (states[0][1], states[1][1]) == ("failed", "complete")
+    whole, _ = await found(settings, spec_of("step", trials=6))
+    assert timeless(Study.model_validate(again.result)) == timeless(whole)
+
+
 @pytest.mark.slow
 async def test_a_search_whose_process_is_killed_repeats_no_trial_that_had_ended(
     settings: Settings, tmp_path: Path

@@ -23,6 +23,8 @@ from mcp_orchestrator.workflows.spec import TrainingSpec
 
 __all__ = ["tuned"]
 
+STUDIED = ("propose[", "trial[", "tell[")
+"""Steps whose answers the study has."""
 LATE = "the time was up"
 GRACE = 5.0
 """Seconds by which a trial may exceed its time, which it keeps itself, before it is ended."""
@@ -64,12 +66,16 @@ class Tuning:
     """A search whose trials are steps of a run."""
 
     def __init__(self, run: Run, question: Question, data: str, extent: Extent) -> None:
-        """Search in the study that was begun before, if the run, or the one that it continues, did so."""
+        """Search in the study that was begun before, if the run, or the one that it continues, did so.
+
+        A run that is to try a trial again has a study of its own: the old one has the answer of the first try.
+        """
         self._run, self._question, self._data, self._extent = run, question, data, extent
         self._name = run.origin
         self._before = {one.name: one for one in run.steps()}
         first = self._before.get("propose[0]")
-        if first is not None:
+        anew = (run.row.fork_step or "").startswith(STUDIED)
+        if first is not None and not anew:
             params = first.params
             known = Extent.model_validate(params["extent"])
             same = known.model_copy(update={"at_once": extent.at_once}) == extent
