@@ -62,11 +62,11 @@ def test_version_and_help_load_nothing_heavy(project: Path, arguments: tuple[str
     assert not loaded & HEAVY
 
 
-@pytest.mark.parametrize("arguments", [("serve",), ("components",), ("runs",), ("status",)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [("serve", "--embedded"), ("components",), ("runs",), ("status",)], ids=" ".join)
 def test_the_command_process_loads_no_learning_library(project: Path, arguments: tuple[str, ...]) -> None:
     assert "mcp_orchestrator" in (loaded := imported(*arguments))
     assert not loaded & LEARNING
-    assert arguments == ("serve",) or "rich" not in loaded, "nobody looks at a terminal here"
+    assert arguments == ("serve", "--embedded") or "rich" not in loaded, "nobody looks at a terminal here"
 
 
 def test_the_help_names_each_command_in_a_whole_sentence_and_each_exit_code() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -259,6 +260,14 @@ async def test_a_host_with_nothing_to_do_ends_and_one_with_a_client_does_not(tmp
         assert not hosted.ended.is_set()
         assert (await hosted.status())["clients"] == 1
         lines.close()
+        with anyio.fail_after(60):
+            await hosted.ended.wait()
+
+
+async def test_a_host_whose_folder_was_removed_ends(tmp_path: Path) -> None:
+    hosted = Hosted(Settings.load(tmp_path / "project"))
+    async with hosted.running():
+        shutil.rmtree(tmp_path / "project")
         with anyio.fail_after(60):
             await hosted.ended.wait()
 

@@ -111,6 +111,9 @@ class Host:
         worked = anyio.current_time()  # a clock that nobody sets
         while True:
             await anyio.sleep(LOOK_EVERY)
+            if not self._orchestrator.settings.home.exists():
+                self.end("its state home is gone")
+                return
             if self._logged:
                 rotate(self._orchestrator.settings.home)
             busy = self._orchestrator.busy()
