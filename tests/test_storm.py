@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
+import os
+import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -10,6 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from mcp_orchestrator.core.owners import Owners
 
 ROOT = Path(__file__).parent.parent
 OURS = ("storm", "aftermath", "crowd")
@@ -36,3 +41,33 @@ def test_whatever_is_killed_no_run_is_lost_no_finished_step_runs_again_and_no_pr
     assert told.kills.total() == 25
     assert told.runs["succeeded"] > 10
     assert told.attempts > told.steps / 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of another kind")
+def test_a_dead_owner_is_dead_for_all_who_look_at_once_and_leaves_no_file_for_ever(tmp_path: Path) -> None:
+    folder = tmp_path / "owners"
+    code = f"""
+import os
+from pathlib import Path
+from mcp_orchestrator.core.owners import Owners
+one = Owners(Path({str(folder)!r}))
+one.enter()
+print(one.name, flush=True)
+input()
+"""
+    pipe = subprocess.PIPE
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout
+        name = other.stdout.readline().strip()
+        ours = Owners(folder)
+        assert ours.alive(name)
+        other.kill()
+    with (folder / name).open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not ours.alive(name)
+    ours.enter()
+    assert [path.name for path in folder.iterdir()] == [ours.name]
+    assert Owners(folder).alive(ours.name)
+    ours.leave()
+    assert not list(folder.iterdir())

@@ -27,12 +27,17 @@ class Owners:
         self.name = ""
 
     def enter(self) -> None:
-        """Become an owner: hold a lock that ends with this process."""
+        """Become an owner: hold a lock that ends with this process. What dead ones left is removed."""
         self._folder.mkdir(exist_ok=True, mode=0o700)
+        self._tidy()
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._lock = (self._folder / self.name).open("w")
-        if os.name == "posix":
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        if os.name != "posix":
+            self._lock = (self._folder / self.name).open("w")
+            return
+        hidden = self._folder / f".{self.name}"  # nobody looks for it, or removes it, before it is locked
+        self._lock = hidden.open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        hidden.rename(self._folder / self.name)
 
     def leave(self) -> None:
         """Stop being an owner; what is still running can be taken over."""
@@ -48,9 +53,15 @@ class Owners:
         try:
             with (self._folder / owner).open("r+") as file:
                 if os.name == "posix":
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # who looks does not pass for an owner
         except BlockingIOError:
             return True
         except FileNotFoundError:
             return False
         return os.name != "posix"
+
+    def _tidy(self) -> None:
+        if os.name == "posix":
+            for path in self._folder.glob("[!.]*"):
+                if not self.alive(path.name):
+                    path.unlink(missing_ok=True)

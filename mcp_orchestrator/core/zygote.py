@@ -69,6 +69,8 @@ def main(control_fd: int, settings: str, *, preload: bool, tracking: bool) -> No
                     if tracking:
                         living.add(_prepare_tracking(control, settings))
                     control.sendall(b'{"ready": true}\n')
+    except ConnectionError:
+        return  # the parent died while it was told something
     finally:
         living.clear()
         _tidy(living)
