@@ -91,6 +91,15 @@ def test_the_log_of_the_host_is_shown_from_its_end(project: Path) -> None:
     assert ask("host", "logs", "--lines", "2").stdout == "line 98\nline 99\n"
 
 
+def test_where_steps_run_can_be_said_when_the_host_is_started(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EXECUTOR", "EXECUTOR_ADDRESS"):
+        monkeypatch.setenv(f"MCP_ORCHESTRATOR_{name}", "")
+    result = ask("host", "start", "--executor", "dask", "--address", "tcp://127.0.0.1:1")
+    assert result.exit_code != Exit.OK, "nothing listens there"
+    assert "tcp://127.0.0.1:1" in result.stderr or "dask" in result.stderr
+    assert ask("host", "start", "--executor", "desk").exit_code == Exit.INPUT
+
+
 def test_what_keeps_the_host_from_starting_is_told(project: Path) -> None:
     (project / "orchestrator.toml").write_text("wokers = 2\n")
     result = ask("host", "start")

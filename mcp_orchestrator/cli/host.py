@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,34 @@ from mcp_orchestrator.cli.session import Command, Printing, Session, session
 __all__ = ["host"]
 
 
+def _set(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Set a setting for this process and for the host that it starts."""
+    if value is not None:
+        from mcp_orchestrator.settings import PREFIX
+
+        os.environ[f"{PREFIX}{(parameter.name or '').upper()}"] = value
+
+
+def placed(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command say where steps run; the settings say it for good."""
+    executor = click.option(
+        "--executor",
+        type=click.Choice(["local", "dask", "ray"]),
+        expose_value=False,
+        callback=_set,
+        help="Where steps run: here, or on a cluster.",
+    )
+    address = click.option(
+        "--address",
+        "executor_address",
+        metavar="ADDRESS",
+        expose_value=False,
+        callback=_set,
+        help="Address of the cluster; without one, a cluster of this machine is started.",
+    )
+    return executor(address(command))
+
+
 @click.group()
 def host() -> None:
     """Start, stop or look at the host of the project.
@@ -23,6 +52,7 @@ def host() -> None:
 
 
 @host.command(cls=Command)
+@placed
 @session
 def run(session: Session) -> None:
     """Be the host, in the foreground: for a service manager, or as the main process of a container.
@@ -37,6 +67,7 @@ def run(session: Session) -> None:
 
 
 @host.command(cls=Printing)
+@placed
 @session
 def start(session: Session) -> None:
     """Start the host in the background, if there is none; return when it answers."""

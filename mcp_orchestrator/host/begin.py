@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from mcp_orchestrator.core.address import address
 from mcp_orchestrator.core.leadership import Leadership
 from mcp_orchestrator.core.lines import bound
-from mcp_orchestrator.errors import OrchestratorError, StateUnavailable
+from mcp_orchestrator.errors import NotReady, OrchestratorError, StateUnavailable
 from mcp_orchestrator.host.files import rotate
 from mcp_orchestrator.host.reach import SOCKET
 from mcp_orchestrator.release import version
@@ -133,11 +133,13 @@ async def _meet(settings: Settings, listener: socket.socket, ready: Callable[[],
                 await desk.greeted()
             try:
                 host = await to_thread.run_sync(partial(_loaded, settings, None, logged=logged, desk=desk))
-            except Exception as error:
-                await desk.fail(str(error) or type(error).__name__)
-                raise
-            ready()
-            await host.run()
+                ready()
+                await host.run()
+            except Exception as error:  # noqa: BLE001 - who waits for an answer is told what it is, and so is the log
+                cause = _cause(error)
+                known = cause if isinstance(cause, OrchestratorError) else NotReady(f"{type(cause).__name__}: {cause}")
+                await desk.fail(known)
+                raise cause from cause.__cause__
             group.cancel_scope.cancel("the host ends")
 
 

@@ -9,8 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio import lowlevel
 
 from mcp_orchestrator.core.link import Handler, Hello, listen
+from mcp_orchestrator.errors import OrchestratorError
 from mcp_orchestrator.host.sessions import Session
 from mcp_orchestrator.release import version
 from mcp_orchestrator.server.shell import Late, shell
@@ -41,17 +43,23 @@ class Desk:
         self._late = Late()
         self._open, self._greeted = anyio.Event(), anyio.Event()
         self._handlers: Mapping[str, Handler] = {}
-        self._problem = ""
+        self._problem: OrchestratorError | None = None
+        self._asked = 0
 
     def open(self, orchestrator: Orchestrator, handlers: Mapping[str, Handler]) -> None:
         """Answer everything from now on; the server has its tools by then."""
         self._late.orchestrator, self._handlers = orchestrator, handlers
         self._open.set()
 
-    async def fail(self, problem: str) -> None:
+    async def fail(self, error: OrchestratorError) -> None:
         """Answer what was asked with what keeps the host from working, and tell the fronts that it ends."""
-        self._problem = problem
+        if self._open.is_set():
+            return
+        self._problem = error
         self._open.set()
+        with anyio.move_on_after(PATIENCE):
+            while self._asked:
+                await lowlevel.checkpoint()
         for session in list(self.sessions):
             with anyio.move_on_after(1):
                 await session.answered()
@@ -70,11 +78,17 @@ class Desk:
     async def opened(self) -> str:
         """Wait until all can be answered, and return what keeps it from that, if anything does."""
         await self._open.wait()
-        return self._problem
+        return "" if self._problem is None else str(self._problem)
 
     async def _answer(self, verb: str, params: dict[str, Any], report: Report) -> Any:  # noqa: ANN401 - any JSON value
-        await self._open.wait()
-        return await self._handlers[verb](params, report)
+        self._asked += 1
+        try:
+            await self._open.wait()
+            if self._problem is not None:
+                raise self._problem
+            return await self._handlers[verb](params, report)
+        finally:
+            self._asked -= 1
 
     async def _front(self, peer: Hello, lines: Lines) -> None:
         session = Session(self.server, self._late, lines, self.opened, self._greeted.set)
