@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fronts import Front, front, host, kill
+from fronts import HELLO, Front, front, host, kill
+from served import environment
 
 from mcp_orchestrator.core.address import address
 from mcp_orchestrator.core.journal import Journal
@@ -112,6 +113,20 @@ def test_two_clients_share_one_host_which_outlives_them(project: Path, modern: b
     with front(project) as three:
         three.begin()
         assert host(project) == before
+
+
+def test_what_is_asked_through_a_pipe_that_ends_at_once_is_answered(project: Path) -> None:
+    asked = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+    ]
+    command = [sys.executable, "-m", "mcp_orchestrator", "serve", "--project", str(project)]
+    given = "".join(json.dumps(one) + "\n" for one in asked)
+    with front(project) as client:  # a host is there
+        client.begin()
+    done = subprocess.run(command, input=given, capture_output=True, text=True, env=environment(), check=True)
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [1, 2]
 
 
 def test_a_socket_and_a_lock_that_a_killed_host_left_are_no_obstacle(project: Path) -> None:

@@ -25,6 +25,7 @@ __all__ = ["Front", "serve"]
 MARK = "mcp-orchestrator/"
 ENDING = f"notifications/{MARK}ending"
 TOO_OFTEN = 3
+LINGER = 2.0
 LEAVE_WITHIN = 10.0
 KEPT = {"logging/setLevel": "", "resources/subscribe": "uri"}
 
@@ -70,7 +71,8 @@ class Front:
             for line in self._given:
                 self._take(line)
         finally:
-            with self._changed:
+            with self._changed:  # what was asked through a pipe that ends at once is answered all the same
+                self._changed.wait_for(lambda: not self._asked, LINGER)
                 self._ended = True
                 self._changed.notify_all()
             with self._sending, contextlib.suppress(OSError):
@@ -188,6 +190,7 @@ class Front:
                         continue
                     with self._changed:
                         self._asked.pop(message["id"], None)
+                        self._changed.notify_all()
                     self._losses = 0
                 self._say(line)
         return self._ended
@@ -224,6 +227,7 @@ class Front:
         _note(text)
         with self._changed:
             given, self._asked = self._asked, {}
+            self._changed.notify_all()
         for one in given:
             error = {"code": -32603, "message": text}
             self._say(json.dumps({"jsonrpc": "2.0", "id": one, "error": error}).encode() + b"\n")
