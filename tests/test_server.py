@@ -419,6 +419,17 @@ async def test_a_call_of_a_component_that_the_client_gives_up_ends_its_processes
             await gone(processes)
 
 
+async def test_a_run_knows_who_asked_for_it_and_how_soon_it_is_wanted(settings: Settings) -> None:
+    async with served(settings) as server:
+        await server.call("run_ml_training_workflow", data=ROWS, target="wait", wait_seconds=0, priority=3)
+        [run] = server.orchestrator.journal.runs()
+        assert (run.priority, run.fair, run.created_by) == (3, "mcp", "mcp")
+        assert "from -10 to 10" in await server.refusal(
+            "run_ml_training_workflow", data=ROWS, target="wait", priority=11
+        )
+        await server.call("control_run", run_id=run.id, action="cancel")
+
+
 @pytest.mark.requirement("mcp.status", "engine.states")
 async def test_a_cancelled_run_stays_so_and_resuming_it_makes_another_one(settings: Settings) -> None:
     async with served(settings) as server:

@@ -9,7 +9,11 @@ from typing import Any, TextIO, cast
 
 import click
 
-__all__ = ["JSON", "TABLE", "records"]
+__all__ = ["JSON", "TABLE", "priority", "records"]
+
+priority = click.option(
+    "--priority", type=click.IntRange(-10, 10), default=0, help="Runs of a higher one begin first; 0 by default."
+)
 
 
 class Json(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - generic only in newer versions of click

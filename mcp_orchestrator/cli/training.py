@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcp_orchestrator.cli import completion
-from mcp_orchestrator.cli.inputs import JSON, TABLE
+from mcp_orchestrator.cli.inputs import JSON, TABLE, priority
 from mcp_orchestrator.cli.screen import document, note
 from mcp_orchestrator.cli.session import Printing, Session, session
 from mcp_orchestrator.cli.work import announce, detach, leave, work
@@ -29,6 +29,7 @@ __all__ = ["evaluate", "train"]
 @click.option("--seed", type=int, help="Makes the run repeatable.")
 @click.option("--test-fraction", type=float, help="Share of rows locked away for one final test.")
 @click.option("--spec", type=JSON, default="{}", help="More of the specification: JSON, @file, or - for stdin.")
+@priority
 @click.option("--detach", "detached", is_flag=True, help="Print the run's id and let it go on without this terminal.")
 @click.option("--announce", "descriptor", type=int, hidden=True)
 @session
@@ -39,6 +40,7 @@ def train(
     spec: dict[str, Any],
     descriptor: int | None,
     *,
+    priority: int,
     detached: bool,
     **flat: Any,  # noqa: ANN401 - the fields of the specification that have an option
 ) -> None:
@@ -55,7 +57,7 @@ def train(
     if detached:
         rest = {key: value for key, value in whole.items() if key not in {"data", "target"}}
         settings = session.settings()
-        arguments = ["train", file, "--target", target, "--project", str(settings.project)]
+        arguments = ["train", file, "--target", target, "--project", str(settings.project), f"--priority={priority}"]
         run = detach(settings.home, arguments, rest)
         if session.json:
             document({"run_id": run, "status": "running"})
@@ -65,7 +67,7 @@ def train(
         return
 
     async def doing(orchestrator: Orchestrator) -> RunView:
-        run = await orchestrator.submit("train", whole)
+        run = await orchestrator.submit("train", whole, priority=priority)
         if descriptor is not None:
             announce(descriptor, run, orchestrator.settings.home)
         return await work(orchestrator, run, quiet=session.json)
@@ -78,8 +80,11 @@ def train(
 @click.argument("file", type=TABLE)
 @click.option("--against", metavar="MODEL", shell_complete=completion.models, help="Compare with it on the same rows.")
 @click.option("--spec", type=JSON, default="{}", help="More of the specification: JSON, @file, or - for stdin.")
+@priority
 @session
-def evaluate(session: Session, model: str, file: str, against: str | None, spec: dict[str, Any]) -> None:
+def evaluate(
+    session: Session, model: str, file: str, against: str | None, spec: dict[str, Any], *, priority: int
+) -> None:
     """Test a registered model on new labelled rows.
 
     MODEL is a name, name@alias or name@version; FILE is a table as for train, with the target in it.
@@ -89,6 +94,7 @@ def evaluate(session: Session, model: str, file: str, against: str | None, spec:
     whole = join({"model": model, "data": file, "against": against}, spec, inner={})
 
     async def doing(orchestrator: Orchestrator) -> RunView:
-        return await work(orchestrator, await orchestrator.submit("evaluate", whole), quiet=session.json)
+        run = await orchestrator.submit("evaluate", whole, priority=priority)
+        return await work(orchestrator, run, quiet=session.json)
 
     leave(session, session.run(doing, preload=True))

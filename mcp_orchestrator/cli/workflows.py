@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcp_orchestrator.cli.inputs import JSON
+from mcp_orchestrator.cli.inputs import JSON, priority
 from mcp_orchestrator.cli.screen import document, heading, note, table
 from mcp_orchestrator.cli.session import Printing, Session, session
 from mcp_orchestrator.cli.work import leave, work
@@ -52,8 +52,9 @@ def workflows(session: Session, name: str | None, query: str) -> None:
 @click.argument("what", metavar="NAME|FILE")
 @click.option("--inputs", type=JSON, default="{}", help="What it takes: JSON, @file, or - for stdin.")
 @click.option("--check", "only_check", is_flag=True, help="Only say whether it can be run; starts nothing.")
+@priority
 @session
-def run(session: Session, what: str, inputs: dict[str, Any], *, only_check: bool) -> None:
+def run(session: Session, what: str, inputs: dict[str, Any], *, only_check: bool, priority: int) -> None:
     """Run a workflow, a template, or a graph from a file.
 
     NAME is what `mcp-orchestrator workflows` lists, FILE a graph as JSON (- for stdin). The whole is checked before
@@ -65,7 +66,8 @@ def run(session: Session, what: str, inputs: dict[str, Any], *, only_check: bool
         return
 
     async def doing(orchestrator: Orchestrator) -> RunView:
-        return await work(orchestrator, await orchestrator.submit(workflow, spec), quiet=session.json)
+        started = await orchestrator.submit(workflow, spec, priority=priority)
+        return await work(orchestrator, started, quiet=session.json)
 
     found = session.run(doing, preload=True)
     leave(session, found)

@@ -13,7 +13,7 @@ from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.server.shell import Late
 from mcp_orchestrator.view import RunView
 
-__all__ = ["Session", "follow", "key", "orchestrator", "sent_again", "watched"]
+__all__ = ["Session", "client", "follow", "key", "orchestrator", "sent_again", "share", "watched"]
 
 T = TypeVar("T")
 Watch = Callable[[float | None, str], None]
@@ -31,6 +31,23 @@ def key(ctx: Session) -> str | None:
     """Return what the front calls this request, which is the same when it is sent again; None without a front."""
     given = _meta(ctx).get("mcp-orchestrator/request")
     return given if isinstance(given, str) else None
+
+
+def client(ctx: Session) -> str:
+    """Return the name that the client gave itself; empty when it gave none."""
+    given = _meta(ctx).get("io.modelcontextprotocol/clientInfo")  # with each request, from 2026-07-28 on
+    if isinstance(given, Mapping):
+        return str(cast("Mapping[str, Any]", given).get("name", ""))
+    try:
+        params = ctx.session.client_params
+    except ValueError:
+        return ""
+    return "" if params is None else params.client_info.name
+
+
+def share(ctx: Session) -> str:
+    """Return whose share of the machine a request counts for: that of its front, or of the client."""
+    return (key(ctx) or "").partition(":")[0] or client(ctx)
 
 
 def sent_again(ctx: Context[Any, Any]) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.server.errors import failed_run
 from mcp_orchestrator.server.results import RunAnswer
-from mcp_orchestrator.server.session import Session, follow, key, orchestrator
+from mcp_orchestrator.server.session import Session, client, follow, key, orchestrator, share
 from mcp_orchestrator.values import Data, ModelRef
 
 __all__ = ["Wait", "run_ml_evaluation_workflow", "run_ml_training_workflow", "run_workflow"]
@@ -18,6 +18,8 @@ Wait = Annotated[
     float,
     Field(ge=0, le=50, description="Wait this long for the end; then the run goes on and get_run waits again."),
 ]
+
+Priority = Annotated[int, Field(ge=-10, le=10, description="Runs of a higher one begin first.")]
 
 
 async def run_ml_training_workflow(
@@ -31,6 +33,7 @@ async def run_ml_training_workflow(
     name: Annotated[str | None, Field(description="Name to register the model under.")] = None,
     seed: Annotated[int | None, Field(ge=0, description="Makes the run repeatable; default 0.")] = None,
     wait_seconds: Wait = 25,
+    priority: Priority = 0,
     spec: Annotated[
         dict[str, Any] | None,
         Field(
@@ -47,7 +50,7 @@ async def run_ml_training_workflow(
     from mcp_orchestrator.workflows.spec import TrainingSpec
 
     flat = {"data": data, "target": target, "metric": metric, "seconds": seconds, "trials": trials, "name": name}
-    return await _run(ctx, "train", TrainingSpec.of({**flat, "seed": seed}, spec or {}), wait_seconds)
+    return await _run(ctx, "train", TrainingSpec.of({**flat, "seed": seed}, spec or {}), wait_seconds, priority)
 
 
 async def run_ml_evaluation_workflow(
@@ -57,6 +60,7 @@ async def run_ml_evaluation_workflow(
     data: Data,
     against: Annotated[str | None, Field(description="Another model to compare with on the same rows.")] = None,
     wait_seconds: Wait = 25,
+    priority: Priority = 0,
     spec: Annotated[
         dict[str, Any] | None,
         Field(description='More: metrics, limits, slices...; find_ml_components(name="evaluate") gives the schema.'),
@@ -66,7 +70,7 @@ async def run_ml_evaluation_workflow(
     from mcp_orchestrator.workflows.spec import join
 
     flat = {"model": model, "data": data, "against": against}
-    return await _run(ctx, "evaluate", join(flat, spec or {}, inner={}), wait_seconds)
+    return await _run(ctx, "evaluate", join(flat, spec or {}, inner={}), wait_seconds, priority)
 
 
 async def run_workflow(
@@ -83,6 +87,7 @@ async def run_workflow(
     ] = None,
     inputs: Annotated[dict[str, Any] | None, Field(description="Its spec, or the inputs of the graph.")] = None,
     wait_seconds: Wait = 25,
+    priority: Priority = 0,
 ) -> RunAnswer:
     """Run a workflow by its name, or a graph of components: checked whole first, then run side by side, durably.
 
@@ -90,11 +95,12 @@ async def run_workflow(
     """
     from mcp_orchestrator.workflows.custom import asked
 
-    return await _run(ctx, *asked(workflow, graph, inputs or {}), wait_seconds)
+    return await _run(ctx, *asked(workflow, graph, inputs or {}), wait_seconds, priority)
 
 
-async def _run(ctx: Session, workflow: str, spec: dict[str, Any], seconds: float) -> RunAnswer:
-    run = await follow(ctx, await orchestrator(ctx).submit(workflow, spec, key=key(ctx)), seconds)
+async def _run(ctx: Session, workflow: str, spec: dict[str, Any], seconds: float, priority: int) -> RunAnswer:
+    about = {"priority": priority, "fair": share(ctx), "created_by": client(ctx)}
+    run = await follow(ctx, await orchestrator(ctx).submit(workflow, spec, key=key(ctx), **about), seconds)
     if run.status is Status.FAILED:
         raise failed_run(run, orchestrator(ctx).settings.home / "logs")
     return RunAnswer.of(run)
