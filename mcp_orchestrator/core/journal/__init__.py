@@ -133,9 +133,11 @@ class Journal:
         """
         rows = self._all(
             "SELECT step, number, status, executor, worker, error, cpu_seconds, memory_mb, asked, started, ended "
-            "FROM attempt WHERE run=?1 UNION ALL SELECT name, attempt, status, '', '{}', reason, 0, 0, started, "
-            "started, ended FROM step WHERE run=?1 AND inputs<>'' AND NOT EXISTS "
-            "(SELECT 1 FROM attempt WHERE run=?1 AND step=name AND number=step.attempt) ORDER BY asked, step, number",
+            "FROM attempt WHERE run=? UNION ALL SELECT name, attempt, status, '', '{}', reason, 0, 0, started, "
+            "started, ended FROM step WHERE run=? AND inputs<>'' AND NOT EXISTS "
+            "(SELECT 1 FROM attempt WHERE run=? AND step=name AND number=step.attempt) ORDER BY asked, step, number",
+            run,
+            run,
             run,
         )
         return [AttemptRow(**of_row(row)) for row in rows]
