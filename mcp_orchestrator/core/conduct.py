@@ -14,11 +14,12 @@ import anyio
 
 from mcp_orchestrator import logs
 from mcp_orchestrator.core.dispatch import Dispatcher
+from mcp_orchestrator.core.family import Family, Suspended
 from mcp_orchestrator.core.invoke import plain
 from mcp_orchestrator.core.journal import Journal, runs
 from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.rows import RunRow, Status
-from mcp_orchestrator.core.run import Family, Run, Suspended
+from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.core.tasks import Need
 from mcp_orchestrator.core.workflow import Workflow
 from mcp_orchestrator.errors import NotReady, OrchestratorError, OutOfTime

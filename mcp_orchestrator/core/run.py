@@ -14,20 +14,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import anyio
 
 from mcp_orchestrator.component import Capability
 from mcp_orchestrator.core.attempts import Attempts, Place, digest_of
 from mcp_orchestrator.core.dispatch import Dispatcher
+from mcp_orchestrator.core.family import Family, Suspended
 from mcp_orchestrator.core.invoke import plain
 from mcp_orchestrator.core.journal import Journal, events, runs, steps
 from mcp_orchestrator.core.policy import Policy
 from mcp_orchestrator.core.rows import Decision, RunRow, Status, StepRow
 from mcp_orchestrator.errors import Cancelled, OrchestratorError, StepFailed, revive
 
-__all__ = ["Family", "Run", "Suspended"]
+__all__ = ["Run"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,31 +36,6 @@ SAY_EVERY = 0.25
 AT_ONCE = 256
 USUAL = Policy()
 log = logging.getLogger(__name__)
-
-
-class Suspended(Cancelled):
-    """The run goes on later: ``status`` is paused, or waiting for ``name`` to be decided or to end."""
-
-    def __init__(self, status: Status, name: str = "") -> None:
-        """Take the state that the run is to have."""
-        super().__init__(f"the run is {status}")
-        self.status, self.name = status, name
-
-
-class Family(Protocol):
-    """What a run asks of its engine for the runs below it."""
-
-    async def submit(self, workflow: str, spec: Mapping[str, Any], *, key: str, parent: str) -> str:
-        """Start a run below another one."""
-        ...
-
-    async def wait(self, run: str) -> RunRow:
-        """Wait until a run has ended or is suspended."""
-        ...
-
-    async def cancel(self, run: str) -> RunRow:
-        """Stop a run."""
-        ...
 
 
 @dataclass(eq=False)

@@ -14,8 +14,9 @@ import anyio
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mcp_orchestrator.core.engine import Workflow
+from mcp_orchestrator.core.family import Suspended
 from mcp_orchestrator.core.registry import Registry
-from mcp_orchestrator.core.run import Run, Suspended
+from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.errors import Cancelled, InvalidInput, OrchestratorError, StepFailed
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.workflows.catalog import Catalog
