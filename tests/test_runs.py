@@ -167,7 +167,7 @@ async def test_a_run_below_another_is_a_run_of_its_own_and_takes_no_place_from_i
     settings: Settings, tmp_path: Path
 ) -> None:
     async def child(run: Run, spec: Spec) -> Answer:
-        return Answer(value=await run.step("first", mark, folder=spec.folder, name="child"))
+        return Answer(value=await run.step("first", add, a=spec.n))
 
     async def parent(run: Run, spec: Spec) -> Answer:
         answers = [run.child(f"child {n}", "child", {"folder": spec.folder, "n": n}) for n in range(2)]
