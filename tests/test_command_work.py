@@ -185,6 +185,7 @@ def test_the_files_of_a_run_are_saved_under_their_names(flowers: Path, tmp_path:
     assert all(name in result.stderr for name in saved)
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("cli.workflows")
 def test_an_evaluation_ends_with_a_verdict(flowers: Path) -> None:
     found = answer("evaluate", "flowers@1", "builtin:iris")
@@ -193,6 +194,7 @@ def test_an_evaluation_ends_with_a_verdict(flowers: Path) -> None:
     assert found["verdict"] in ask("runs", found["run_id"]).stdout
 
 
+@pytest.mark.slow
 def test_predictions_of_a_file_of_stdin_and_of_many_records_are_the_same(flowers: Path) -> None:
     names = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
     rows = [dict(zip(names, values, strict=True)) for values in [(5.1, 3.5, 1.4, 0.2), (6.7, 3.0, 5.2, 2.3)]]
@@ -209,6 +211,7 @@ def test_predictions_of_a_file_of_stdin_and_of_many_records_are_the_same(flowers
     assert of_many["probabilities"][298:] == [pytest.approx(one) for one in of_file["probabilities"]]
 
 
+@pytest.mark.slow
 def test_a_pipe_and_a_file_get_the_predictions_as_csv(flowers: Path) -> None:
     piped = ask("predict", "flowers", "builtin:iris").stdout
     assert ask("predict", "flowers", "builtin:iris", "--output", "out.csv").exit_code == Exit.OK
@@ -282,6 +285,7 @@ def test_an_interrupted_training_is_cancelled_and_says_how_to_go_on(project: Pat
     assert not [one for one in workers if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.slow
 def test_a_detached_training_goes_on_without_the_command_that_started_it(project: Path) -> None:
     arguments = ("--target", "target", "--trials", "1", "--spec", QUICK, "--detach", "--json")
     with start("train", "builtin:iris", *arguments) as command:

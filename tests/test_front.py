@@ -158,6 +158,7 @@ def test_a_client_does_not_notice_that_the_host_was_killed_between_two_calls(pro
     assert "going on with the next one" in (project / "stderr").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modern", [False, True])
 def test_a_call_that_the_host_died_over_is_not_made_twice(project: Path, modern: bool) -> None:
     place = project / "count"

@@ -24,6 +24,7 @@ def part(orchestrator: Orchestrator, uri: str) -> pd.DataFrame:
     return pd.read_parquet(orchestrator.artifacts.path(uri.rpartition("@")[2]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["iris", "wine", "digits", "diabetes"])
 def test_a_known_table_reaches_what_a_script_written_by_hand_reaches(name: str, tmp_path: Path) -> None:
     regression = name == "diabetes"

@@ -58,6 +58,7 @@ RECORDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("training.tables", "engine.steps")
 @pytest.mark.requirement("mcp.train", "mcp.evaluate", "mcp.restart")
 async def test_three_calls_take_a_table_to_a_model_that_answers_the_same_after_a_restart(project: Path) -> None:
@@ -96,6 +97,7 @@ async def test_three_calls_take_a_table_to_a_model_that_answers_the_same_after_a
         assert again["spec"]["tuning"]["trials"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("engine.cancel", "mcp.long")
 async def test_a_cancelled_training_frees_the_processor_while_the_server_goes_on_answering(project: Path) -> None:
     customers(project / "many.csv", 4000)

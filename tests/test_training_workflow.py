@@ -150,6 +150,7 @@ def test_a_saved_model_predicts_identically_in_another_project_and_a_changed_one
         assert [one.name for one in other.models()] == ["cancer"]
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("workflow.random_state")
 def test_the_same_spec_and_seed_give_the_same_figures_twice(orchestrator: Orchestrator) -> None:
     first, again, other = (
