@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from mcp_orchestrator.core.journal import Journal
+from mcp_orchestrator.core.journal.events import emit
 from mcp_orchestrator.core.owners import Owners
+from mcp_orchestrator.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 OURS = ("storm", "aftermath", "crowd")
@@ -41,6 +44,34 @@ def test_whatever_is_killed_no_run_is_lost_no_finished_step_runs_again_and_no_pr
     assert told.kills.total() == 25
     assert told.runs["succeeded"] > 10
     assert told.attempts > told.steps / 2
+    assert _planted(tmp_path) == {
+        "a finished step began again",
+        "a step was completed twice",
+        "an acknowledged run is not there",
+        "attempt not ended",
+        "one submission made several runs",
+        "a run has not ended",
+    }
+
+
+def _planted(project: Path) -> set[str]:
+    """Spoil what a storm left in every way that must not be, and return what is found."""
+    journal = Journal(Settings.load(project).home)
+    with journal.door.write() as db:
+        text = "SELECT run, step, at FROM event WHERE kind='step_done' AND step='first' ORDER BY seq LIMIT 1"
+        run, step, at = db.execute(text).fetchone()
+        emit(db, run, step, "step_done", {})
+        db.execute("INSERT INTO attempt(run, step, number, status, asked) VALUES(?, ?, 99, 'running', 0)", (run, step))
+        text = "INSERT INTO run(id, workflow, spec, status, created) SELECT 'x', workflow, spec, 'running', 0 FROM run"
+        db.execute(f"{text} WHERE id=?", (run,))
+    with (project / "truth").open("a") as file:
+        file.write(f"{run} {step} 99 1 begun {at + 10**10}\n")
+    with (project / "notes").open("a") as file:
+        file.write("ticket nobody\n")
+    try:
+        return {one.what for one in importlib.import_module("aftermath").findings(project, journal)}
+    finally:
+        journal.close()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="locks of another kind")
@@ -49,7 +80,10 @@ def test_a_dead_owner_is_dead_for_all_who_look_at_once_and_leaves_no_file_for_ev
     code = f"""
 import os
 from pathlib import Path
+from mcp_orchestrator.core.journal import Journal
+from mcp_orchestrator.core.journal.events import emit
 from mcp_orchestrator.core.owners import Owners
+from mcp_orchestrator.settings import Settings
 one = Owners(Path({str(folder)!r}))
 one.enter()
 print(one.name, flush=True)
