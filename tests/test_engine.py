@@ -70,6 +70,11 @@ async def failing(run: Run, spec: Spec) -> Answer:
     return Answer(value=await run.step("fail", fail, reason=f"reason {spec.times}"))
 
 
+async def once(run: Run, spec: Spec) -> Answer:
+    policy = Policy(attempts=3, backoff=0, retry="failed", on_crash="hold")
+    return Answer(value=await run.step("pay", die, policy, folder=spec.folder, times=spec.times))
+
+
 async def slow(run: Run, spec: Spec) -> Answer:
     return Answer(value=await run.step("nap", nap, Policy(timeout=0.2), seconds=3.0))
 
@@ -87,6 +92,7 @@ WORKFLOWS = [
     Workflow("leaving_out", Spec, leaving_out, ("unwanted", "optional", "add")),
     Workflow("failing", Spec, failing, ("fail",)),
     Workflow("slow", Spec, slow, ("nap",)),
+    Workflow("once", Spec, once, ("pay",)),
     Workflow("two", Spec, two, ("one", "two")),
     Workflow("short", Spec, burning, ("burn",), timeout=0.5),
 ]
@@ -145,6 +151,15 @@ async def test_a_worker_that_is_killed_each_time_ends_the_run_as_failed_and_resu
         assert (again.forked_from, again.origin, again.id != row.id) == (row.id, row.id, True)
         assert (await engine.wait(again.id)).result == {"value": [1, 4, 1]}
         assert engine.journal.run(row.id).status is Status.FAILED
+
+
+async def test_a_step_that_must_not_be_repeated_is_not_tried_again_when_its_worker_is_lost(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with engine_of(settings) as engine:
+        row = await engine.wait(await engine.submit("once", {"folder": str(tmp_path), "times": 1}))
+        assert (row.status, row.error_code) == (Status.FAILED, "worker_lost")
+        assert (tmp_path / "deaths").read_text() == "x\n"
 
 
 @pytest.mark.requirement("engine.cancel", "engine.states")

@@ -87,7 +87,8 @@ class Attempts:
                 self._owner.advance(place.name, 1.0, "")
                 return answer
             lost = outcome.code == "worker_lost"
-            if number >= last or not (lost or (policy.retry == "failed" and outcome.code not in REFUSALS)):
+            failing = policy.retry == "failed" and outcome.code not in REFUSALS
+            if number >= last or not (policy.on_crash == "rerun" if lost else failing):
                 tries = f" Tried {number - place.number + 1} times." if number > place.number else ""
                 status = "timed_out" if outcome.code == OutOfTime.code else "failed"
                 await self._finish(began, status, outcome, outcome.error + tries)
