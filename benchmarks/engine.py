@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sqlite3
 import sys
 import tempfile
 import time
@@ -39,6 +38,7 @@ from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.core.tasks import Capacity
 from mcp_orchestrator.settings import Settings
+from orchestrator_memory.sqlite import sqlite3
 
 STEPS, ITEMS, CPUS = 100, 1000, 2
 LEAST, LONGEST = 5, 0.1

@@ -6,7 +6,6 @@ Surfaces with an event loop enter `Orchestrator.running` and use the coroutines;
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
@@ -37,6 +36,7 @@ from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Version, Versions
 from mcp_orchestrator.view import RunView, view
 from mcp_orchestrator.workflows import WORKFLOWS
+from orchestrator_memory.sqlite import sqlite3
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +24,7 @@ from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.registry import Component, Registry
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.settings import Settings
+from orchestrator_memory.sqlite import sqlite3
 
 
 @pytest.fixture

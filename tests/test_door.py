@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from orchestrator_memory.door import Busy, Door
+from orchestrator_memory.sqlite import sqlite3
 
 SCHEMA = ("CREATE TABLE parent(id INTEGER PRIMARY KEY); CREATE TABLE child(parent INTEGER REFERENCES parent(id))",)
 

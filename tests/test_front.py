@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -29,6 +28,7 @@ from mcp_orchestrator.host.front import ENDING
 from mcp_orchestrator.host.front import Front as Pump
 from mcp_orchestrator.settings import Settings
 from orchestrator_memory import FileLock
+from orchestrator_memory.sqlite import sqlite3
 
 COUNTER = """
 import time

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import random
-import sqlite3
 import sys
 import types
 from pathlib import Path
@@ -26,6 +25,7 @@ from mcp_orchestrator.core.tasks import Capacity, Need
 from mcp_orchestrator.core.thresholds import Thresholds
 from mcp_orchestrator.errors import InvalidInput, NotReady, OutOfTime, UnknownName
 from mcp_orchestrator.settings import Settings
+from orchestrator_memory.sqlite import sqlite3
 
 pytestmark = pytest.mark.anyio
 ALL_FREE = {"cpus": 2, "memory_mb": 100, "gpus": 1, "slot:lines": 2}

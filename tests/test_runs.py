@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from mcp_orchestrator.core.tasks import Capacity
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName
 from mcp_orchestrator.settings import Settings
 from orchestrator_memory.door import now
+from orchestrator_memory.sqlite import sqlite3
 
 pytestmark = pytest.mark.anyio
 add, mark, meet, fail, linger = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,6 +16,7 @@ from mcp_orchestrator.cli.machine import Finding, machine
 from mcp_orchestrator.cli.progress import Bar
 from mcp_orchestrator.cli.screen import document
 from mcp_orchestrator.cli.session import Printing, Session, session
+from orchestrator_memory.sqlite import sqlite3
 
 if TYPE_CHECKING:
     from mcp_orchestrator.settings import Settings

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from orchestrator_memory.sqlite import sqlite3
 
 if TYPE_CHECKING:
     from mcp_orchestrator.settings import Settings

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import sqlite3
 from typing import Any
 
 import click
 
 from mcp_orchestrator.cli.exits import Exit, cause, exit_of
 from mcp_orchestrator.cli.session import Session, shared
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["COMMANDS", "main"]
 

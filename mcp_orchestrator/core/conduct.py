@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -23,6 +22,7 @@ from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.core.tasks import Need
 from mcp_orchestrator.core.workflow import Workflow
 from mcp_orchestrator.errors import NotReady, OrchestratorError, OutOfTime
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["Conduct", "Work"]
 

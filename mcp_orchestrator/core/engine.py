@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -28,6 +27,7 @@ from mcp_orchestrator.core.rows import Event, RunRow, Status
 from mcp_orchestrator.core.tasks import Capacity
 from mcp_orchestrator.core.workflow import Call, Workflow
 from mcp_orchestrator.errors import NotReady, UnknownName
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["Call", "Companion", "Engine", "Watcher", "Workflow"]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, Field
+
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["Approval", "AttemptRow", "Decision", "Event", "RunRow", "Status", "StepRow", "of_row"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from mcp_orchestrator.core.rows import RunRow, of_row
 from mcp_orchestrator.core.workflow import Workflow
 from mcp_orchestrator.errors import InvalidInput, NotReady, OrchestratorError, UnknownName
 from orchestrator_memory.door import now
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["CatchUp", "Due", "Overlap", "Schedule", "Schedules"]
 

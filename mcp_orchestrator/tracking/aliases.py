@@ -6,12 +6,12 @@ since. Every move is kept with who, when, from, to and why: a rollback is a look
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any, Literal
 
 from mcp_orchestrator.errors import NotReady
 from mcp_orchestrator.values import Value
 from orchestrator_memory.door import now
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["Change", "holder", "holders", "move"]
 

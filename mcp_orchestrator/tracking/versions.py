@@ -7,7 +7,6 @@ shows a projection of this (`mcp_orchestrator.tracking.experiments`).
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -20,6 +19,7 @@ from mcp_orchestrator.tracking.names import DIGEST, check_alias, check_name, par
 from mcp_orchestrator.tracking.schema import SCHEMA
 from mcp_orchestrator.values import Estimate, Trained
 from orchestrator_memory.door import Door, now
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["CHAMPION", "Change", "Version", "Versions"]
 

@@ -7,7 +7,6 @@ other. Readers are ``query_only`` and never wait. A transaction is short and nev
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -15,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from orchestrator_memory.lock import FileLock
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["Busy", "Door", "NewerSchema", "Transaction", "now"]
 

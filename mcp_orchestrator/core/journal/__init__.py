@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
@@ -21,6 +20,7 @@ from mcp_orchestrator.core.owners import Owners
 from mcp_orchestrator.core.rows import Approval, AttemptRow, Event, RunRow, StepRow, of_row
 from mcp_orchestrator.errors import UnknownName
 from orchestrator_memory.door import Door, now
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["Journal"]
 

@@ -7,12 +7,12 @@ none without the other; its sequence number lets a subscriber go on where it sto
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import Any
 
 from mcp_orchestrator.core.rows import Approval, of_row
 from mcp_orchestrator.errors import NotReady, UnknownName
 from orchestrator_memory.door import now
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["ask", "decide", "emit"]
 

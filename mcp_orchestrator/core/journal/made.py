@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from typing import Any, cast
 
 from orchestrator_memory.door import now
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["record"]
 

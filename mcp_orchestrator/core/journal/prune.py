@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.rows import FINAL, RunRow, of_row
 from mcp_orchestrator.core.runlog import remove
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["old", "prune"]
 

@@ -7,13 +7,13 @@ is refused, never lost in silence.
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import Any
 
 from mcp_orchestrator.core.journal.events import emit
 from mcp_orchestrator.core.rows import RunRow, Status, of_row
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName
 from orchestrator_memory.door import now
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["claim", "end", "find", "fork", "move", "progress", "release", "submit", "wish"]
 

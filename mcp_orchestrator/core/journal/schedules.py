@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import Any
 
 from mcp_orchestrator.core.journal.events import emit
 from mcp_orchestrator.errors import InvalidInput
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["change", "delete", "insert", "move", "started", "tell"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ from mcp_orchestrator.core.journal.made import record
 from mcp_orchestrator.core.tasks import Usage, WorkerRef
 from mcp_orchestrator.errors import NotReady
 from orchestrator_memory.door import now
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["Began", "Ended", "Noted", "begin", "explain", "finish", "note", "placed", "retry"]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, TypeVarTuple
 
 from orchestrator_memory.door import Busy, Door
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["Writer"]
 
