@@ -9,18 +9,31 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from orchestrator_memory.lock import FileLock
+from orchestrator_memory.place import network
 from orchestrator_memory.sqlite import sqlite3
 
-__all__ = ["Busy", "Door", "NewerSchema", "Transaction", "now"]
+__all__ = ["Busy", "Door", "NetworkPlace", "NewerSchema", "Transaction", "now"]
+
+PRAGMAS = {
+    "foreign_keys": "ON",
+    "trusted_schema": "OFF",
+    "cell_size_check": "ON",
+    "secure_delete": "ON",  # what is deleted is overwritten
+    "journal_size_limit": 64 * 2**20,
+}
 
 
 class Busy(RuntimeError):
     """Somebody else is writing, and the caller did not want to wait."""
+
+
+class NetworkPlace(RuntimeError):
+    """The database would lie on a file system of another machine, where locks cannot be relied on."""
 
 
 class NewerSchema(RuntimeError):
@@ -43,9 +56,21 @@ class _Connection(sqlite3.Connection):
 class Door:
     """A SQLite database in WAL mode with one writer at a time, over all processes."""
 
-    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
-        """Open the database at ``path``, making it and its folder (owner only) when they are missing."""
+    def __init__(self, path: Path, *, synchronous: str = "FULL", anywhere: bool = False) -> None:
+        """Open the database at ``path``, making it and its folder (owner only) when they are missing.
+
+        ``synchronous`` is SQLite's: FULL survives a power cut with all that was committed, NORMAL may lose the last
+        commits in one, and nothing when only the process dies. ``anywhere`` allows the file systems of other machines.
+
+        Raises:
+            NetworkPlace: the folder lies on the file system of another machine.
+
+        """
         self.path = path
+        kind = None if anywhere else network(path)
+        if kind is not None:
+            message = f"{path} lies on a network file system ({kind}), where locks cannot be relied on."
+            raise NetworkPlace(f"{message} Choose a folder on a disk of this machine, or allow it explicitly.")
         self._synchronous = synchronous
         self._mutex = threading.RLock()
         self._lock = FileLock(path.with_name(path.name + ".lock"), often=True)
@@ -58,8 +83,12 @@ class Door:
                 path.chmod(0o600)
             self._writer.execute("PRAGMA journal_mode=WAL")
 
-    def migrate(self, area: str, steps: Sequence[str]) -> None:
+    def migrate(
+        self, area: str, steps: Sequence[str], then: Callable[[sqlite3.Connection], None] = lambda _: None
+    ) -> None:
         """Bring ``area`` of the schema up to date: each numbered step (SQL text) is applied once, under the lock.
+
+        What was there is copied before; ``then`` is called after steps were applied, in the transaction of the last.
 
         Raises:
             NewerSchema: the database has steps that this version does not know.
@@ -83,9 +112,10 @@ class Door:
             for number, step in enumerate(steps[done:], start=done + 1):
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
-                    for statement in step.split(";"):
-                        if statement.strip():
-                            self._writer.execute(statement)
+                    for statement in statements(step):
+                        self._writer.execute(statement)
+                    if number == len(steps):
+                        then(self._writer)
                     self._writer.execute("INSERT INTO migration VALUES(?, ?, ?)", (area, number, now()))
                 except BaseException:
                     self._writer.execute("ROLLBACK")
@@ -129,7 +159,8 @@ class Door:
             factory=_Connection,
         )
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA foreign_keys=ON")
+        for name, value in PRAGMAS.items():
+            connection.execute(f"PRAGMA {name}={value}")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         return connection
 
@@ -186,6 +217,17 @@ class Door:
             self._lock.release()
         finally:
             self._mutex.release()
+
+
+def statements(text: str) -> Generator[str]:
+    """Yield the statements of a text of SQL; a trigger is one, whatever semicolons it has."""
+    so_far = ""
+    for part in text.split(";"):
+        so_far += part + ";"
+        if sqlite3.complete_statement(so_far):
+            if so_far.strip(" \n\t;"):
+                yield so_far
+            so_far = ""
 
 
 class Transaction:

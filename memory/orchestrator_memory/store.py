@@ -1,0 +1,97 @@
+"""The memory of a project: what its agents did, learned and told each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import select
+
+from orchestrator_memory.agents import Agents
+from orchestrator_memory.collaboration import Collaborations
+from orchestrator_memory.compiled import Statement, add, of, p
+from orchestrator_memory.context import SharedContext
+from orchestrator_memory.door import Door, NewerSchema, now
+from orchestrator_memory.ground import Ground
+from orchestrator_memory.memories import Memories
+from orchestrator_memory.messages import Messages
+from orchestrator_memory.names import slug
+from orchestrator_memory.reservations import Reservations
+from orchestrator_memory.schema import AREA, STEPS, harden
+from orchestrator_memory.tables import Project
+from orchestrator_memory.tasks import Tasks
+
+__all__ = ["MemoryStore"]
+
+OF_SLUG = Statement(select(of(Project).c.id).where(of(Project).c.slug == p("slug")))
+
+
+class MemoryStore:
+    """The parts of a project's memory, over one database that any number of processes may have open."""
+
+    def __init__(self, ground: Ground) -> None:
+        """Stand on a database that is open; `open` is the usual way."""
+        self.ground = ground
+        self.door, self.project, self.read_only = ground.door, ground.slug, ground.read_only
+        self.agents = Agents(ground)
+        self.tasks = Tasks(ground)
+        self.memories = Memories(ground)
+        self.collaboration = Collaborations(ground)
+        self.context = SharedContext(ground)
+        self.messages = Messages(ground)
+        self.reservations = Reservations(ground)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        project: str = "default",
+        *,
+        synchronous: str = "NORMAL",
+        anywhere: bool = False,
+        clock: Callable[[], int] = now,
+    ) -> Self:
+        """Open the memory of a project, making the database when there is none.
+
+        ``synchronous`` and ``anywhere`` are those of `Door`; ``clock`` tells the time in microseconds UTC. A database
+        that a newer version wrote is read only.
+
+        Raises:
+            NetworkPlace: the file lies on the file system of another machine.
+
+        """
+        door = Door(path, synchronous=synchronous, anywhere=anywhere)
+        try:
+            door.migrate(AREA, STEPS, harden)
+            newer = False
+        except NewerSchema:
+            newer = True
+        wanted = slug(project)
+        row = OF_SLUG(door.read(), slug=wanted).fetchone()
+        if row is None and not newer:
+            with door.write() as db:
+                row = OF_SLUG(db, slug=wanted).fetchone()
+                number = row[0] if row else add(db, Project, slug=wanted, created_at=clock())
+        else:
+            number = row[0] if row else 0
+        return cls(Ground(door, number, wanted, clock, read_only=newer))
+
+    def changes(self) -> int:
+        """Return a number that is another one after another connection has written; asking costs microseconds."""
+        return int(self.door.read().execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the database."""
+        self.door.close()
+
+    def __enter__(self) -> Self:
+        """Use it in a block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the database."""
+        self.close()
