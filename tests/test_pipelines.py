@@ -302,7 +302,7 @@ def test_what_is_tried_first_and_every_point_of_the_grid_lie_in_the_space(
     shape = Shape(rows=100, classes=classes, balance=balance)
     if not family.fits(shape):
         return
-    space: dict[str, Range | Choice] = dict(family._space(shape))
+    space: dict[str, Range | Choice] = dict(family.space(shape))
     for settings in [*family.defaults(shape), *family.grid(shape)[:50]]:
         assert set(settings) == set(space)
         for name, value in settings.items():

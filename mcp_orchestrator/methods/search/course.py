@@ -15,6 +15,7 @@ from mcp_orchestrator.methods.search.callbacks import stale
 from mcp_orchestrator.methods.search.candidates import Candidate, Stop
 from mcp_orchestrator.methods.search.choice import Ensemble, ranked
 from mcp_orchestrator.methods.search.proposals import Method, Proposal, Proposals, params_of
+from mcp_orchestrator.methods.search.starts import Start
 from mcp_orchestrator.methods.training.estimators import Shape
 from mcp_orchestrator.methods.training.families import Family
 
@@ -35,7 +36,7 @@ LEAST, MOST, ALL = 0.5, 0.92, 0.97
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How far a search goes."""
+    """How far a search goes, and what it tries ``first``."""
 
     method: Method = "bayesian"
     trials: int = 24
@@ -45,6 +46,7 @@ class Limits:
     ensemble: Ensemble = "auto"
     cpus: int = 1
     seed: int = 0
+    first: tuple[Start, ...] = ()
 
 
 class Course:
@@ -65,7 +67,7 @@ class Course:
         self.study, self.limits, self.folds, self.batch = study, limits, folds, batch
         self.greater = study.direction.name == "MAXIMIZE"
         self.screening = screens(shape, folds)
-        self.proposals = Proposals(study, families, limits.method, shape, limits.seed)
+        self.proposals = Proposals(study, families, limits.method, shape, limits.seed, limits.first)
         self.candidates = [
             restored(trial, screening=self.screening, kept=kept)
             for trial in study.get_trials(deepcopy=False)

@@ -1,4 +1,4 @@
-"""What to try next: a fixed portfolio first, then TPE, chance or a grid; kept by an Optuna study.
+"""What to try next: what worked elsewhere, a fixed portfolio, then TPE, chance or a grid; kept by an Optuna study.
 
 Trials are asked and answered in batches of a fixed size and in order, and the sampler is seeded by the trial's number:
 the same study follows whatever the number of processors, and whether or not it was interrupted.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from mcp_orchestrator.methods.search.starts import Start, begun
 from mcp_orchestrator.methods.training.estimators import Shape
 from mcp_orchestrator.methods.training.families import FAMILIES, Family, Params
 
@@ -56,8 +57,10 @@ def sampler(method: Method, seed: int) -> BaseSampler:
     return TPESampler(seed=seed, n_startup_trials=STARTUP)
 
 
-def planned(families: Sequence[Family], method: Method, shape: Shape) -> list[tuple[str, Params]]:
-    """Return what is tried before anything is learned: all of it for ``none`` and ``grid``.
+def planned(
+    families: Sequence[Family], method: Method, shape: Shape, first: Sequence[Start] = ()
+) -> list[tuple[str, Params]]:
+    """Return what is tried before anything is learned: all of it for ``none`` and ``grid``, else ``first`` ahead.
 
     Families take turns in a grid, so that a short search has seen each of them.
     """
@@ -67,20 +70,35 @@ def planned(families: Sequence[Family], method: Method, shape: Shape) -> list[tu
         turns = zip_longest(*([(family.name, one) for one in family.grid(shape)] for family in families))
         return [one for turn in turns for one in turn if one is not None]
     known = {(family.name, place): one for family in families for place, one in enumerate(family.defaults(shape))}
-    return [(name, known[name, place]) for name, place in PORTFOLIO if (name, place) in known]
+    ready = begun(first, families, shape)
+    usual = [(name, known[name, place]) for name, place in PORTFOLIO if (name, place) in known]
+    return ready + [one for one in usual if one not in ready]
 
 
 class Proposals:
     """The trials of a study, asked for one by one."""
 
-    def __init__(self, study: Study, families: Sequence[Family], method: Method, shape: Shape, seed: int) -> None:
-        """Continue ``study``, or begin it with what is planned."""
+    def __init__(  # noqa: PLR0917 - all of them decide what is tried
+        self,
+        study: Study,
+        families: Sequence[Family],
+        method: Method,
+        shape: Shape,
+        seed: int,
+        first: Sequence[Start] = (),
+    ) -> None:
+        """Continue ``study``, or begin it with what is planned.
+
+        Raises:
+            InvalidInput: one of ``first`` cannot be tried.
+
+        """
         self._study = study
         self._families = families
         self._method: Method = method
         self._shape = shape
         self._seed = seed
-        self.plan = planned(families, method, shape)
+        self.plan = planned(families, method, shape, first)
         self.last = len(self.plan) if method in {"none", "grid"} else None
 
     def unfinished(self) -> list[Proposal]:

@@ -10,6 +10,7 @@ from mcp_orchestrator.methods.columns.features import FeatureSpec
 from mcp_orchestrator.methods.search.choice import Ensemble
 from mcp_orchestrator.methods.search.posing import Validation
 from mcp_orchestrator.methods.search.proposals import Method
+from mcp_orchestrator.methods.search.starts import Start
 from mcp_orchestrator.values import Value
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Question", "Task"]
 
 Task = Literal["auto", "classification", "regression"]
+MOST_STARTS = 20
 
 
 class Question(Value):
@@ -40,10 +42,12 @@ class Question(Value):
     pruning: bool = True
     ensemble: Ensemble = "auto"
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    first: Annotated[list[Start], Field(max_length=MOST_STARTS)] = Field(default_factory=list[Start])
 
     def asked(self, data: str) -> dict[str, Any]:
         """Return what a study is begun with: the question about a frozen table, as JSON values."""
-        return {"data": data, **self.model_dump(mode="json")}
+        without = set[str]() if self.first else {"first"}  # as studies were begun before there was such a thing
+        return {"data": data, **self.model_dump(mode="json", exclude=without)}
 
     @classmethod
     def of(cls, asked: dict[str, Any]) -> Self:
@@ -87,4 +91,5 @@ class Question(Value):
             ensemble=self.ensemble,
             cpus=cpus,
             seed=self.seed,
+            first=tuple(self.first),
         )

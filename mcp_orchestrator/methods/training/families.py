@@ -91,16 +91,16 @@ class Family:
 
     def suggest(self, trial: Trial, shape: Shape) -> Params:
         """Ask a trial for a value of each parameter that can be tuned."""
-        return {name: part.suggest(trial, f"{self.name}.{name}") for name, part in self._space(shape).items()}
+        return {name: part.suggest(trial, f"{self.name}.{name}") for name, part in self.space(shape).items()}
 
     def defaults(self, shape: Shape) -> list[Params]:
         """Return the settings that are tried first, best first."""
-        balanced = {"class_weight": "balanced"} if "class_weight" in self._space(shape) else {}
+        balanced = {"class_weight": "balanced"} if "class_weight" in self.space(shape) else {}
         return [{**one, **balanced} for one in self.tasks[shape.task][1]]
 
     def grid(self, shape: Shape) -> list[Params]:
         """Return every combination of a few values of each parameter."""
-        space = self._space(shape)
+        space = self.space(shape)
         return [dict(zip(space, values, strict=True)) for values in product(*(part.grid() for part in space.values()))]
 
     @property
@@ -112,7 +112,8 @@ class Family:
         """Whether it is for this task, and the table is not too long for it."""
         return shape.task in self.tasks and (self.most_rows is None or shape.rows <= self.most_rows)
 
-    def _space(self, shape: Shape) -> Space:
+    def space(self, shape: Shape) -> Space:
+        """Return the parameters that are tuned, with their bounds."""
         space = self.tasks[shape.task][0]
         weights = shape.balance and shape.classes and self.name in WEIGHTED
         return {**space, "class_weight": Choice((None, "balanced"))} if weights else space

@@ -1,0 +1,77 @@
+"""Configurations to start a search from: what others have found to work, as far as it can be tried here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mcp_orchestrator.errors import InvalidInput
+from mcp_orchestrator.methods.training.estimators import Shape
+from mcp_orchestrator.methods.training.families import FAMILIES, Choice, Family, Params, Range
+from mcp_orchestrator.values import Value
+
+__all__ = ["Start", "begun", "why_not"]
+
+
+class Start(Value):
+    """A configuration, and the run that found it."""
+
+    family: Annotated[str, Field(min_length=1, max_length=80, description="Family of estimators.")]
+    params: dict[str, Any] = Field(default_factory=dict[str, Any], description="A value for each tuned parameter.")
+    run: Annotated[str, Field(max_length=80, description="The run that it comes from.")] = ""
+
+
+def begun(starts: Sequence[Start], families: Sequence[Family], shape: Shape) -> list[tuple[str, Params]]:
+    """Return what is tried first, each configuration once.
+
+    Raises:
+        InvalidInput: one of them cannot be tried: the family is not among those of the search, or a value is out of
+            its bounds.
+
+    """
+    ready: list[tuple[str, Params]] = []
+    for place, one in enumerate(starts):
+        problem = why_not(one, families, shape)
+        if problem:
+            raise InvalidInput(f"first[{place}]", problem, then="Leave it out, or change it.")
+        known = one.family, completed(one, FAMILIES[one.family], shape)
+        if known not in ready:
+            ready.append(known)
+    return ready
+
+
+def why_not(start: Start, families: Sequence[Family], shape: Shape) -> str:
+    """Return why a configuration cannot be tried among ``families``, or an empty text."""
+    family = next((one for one in families if one.name == start.family), None)
+    if family is None:
+        return f"{start.family!r} is not among the families of this search ({', '.join(one.name for one in families)})"
+    space, params = family.space(shape), completed(start, family, shape)
+    for name in {*params} - {*space}:
+        return f"{start.family!r} has no parameter {name!r}"
+    for name, part in space.items():
+        if name not in params:
+            return f"{start.family!r} needs a value of {name!r}"
+        if not _admits(part, params[name]):
+            return f"{params[name]!r} is no value of {name!r} of {start.family!r}"
+    return ""
+
+
+def completed(start: Start, family: Family, shape: Shape) -> Params:
+    """Return the parameters of a configuration, with class weights where they are tuned here, and only there."""
+    space, usual = family.space(shape), family.defaults(shape)[0]
+    given = {name: value for name, value in start.params.items() if name != WEIGHT or name in space}
+    return {WEIGHT: usual[WEIGHT], **given} if WEIGHT in space else given
+
+
+WEIGHT = "class_weight"
+
+
+def _admits(part: Range | Choice, value: Any) -> bool:  # noqa: ANN401 - whatever was kept
+    if isinstance(part, Choice):
+        return any(value == one and type(value) is type(one) for one in part.options)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    whole = isinstance(part.low, int) and isinstance(part.high, int)
+    return part.low <= value <= part.high and (not whole or isinstance(value, int))
