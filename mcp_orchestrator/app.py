@@ -7,6 +7,7 @@ Surfaces with an event loop enter `Orchestrator.running` and use the coroutines;
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,18 +37,26 @@ from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Version, Versions
 from mcp_orchestrator.view import RunView, view
 from mcp_orchestrator.workflows import WORKFLOWS
+from mcp_orchestrator.workflows.chronicle import Chronicle
+from orchestrator_memory.door import NetworkPlace
+from orchestrator_memory.marks import marked
 from orchestrator_memory.sqlite import sqlite3
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from orchestrator_memory.store import MemoryStore
+
 __all__ = ["Orchestrator", "version"]
 
 T = TypeVar("T")
+MEMORY = "memory.db"
 
 
 class Orchestrator(Participant):
     """Trains, evaluates, registers and predicts in one project folder, and remembers its runs."""
+
+    _memory: MemoryStore | None = None
 
     def __init__(
         self,
@@ -72,11 +81,11 @@ class Orchestrator(Participant):
         self.registry = Registry(self.settings.components)
         self.fresh = not (self.settings.home / "orchestrator.db").exists()
         try:
-            self.journal = Journal(self.settings.home)
+            self.journal = Journal(self.settings.home, anywhere=self.settings.network_home)
             self.versions = Versions(self.settings.home)
-        except (OSError, sqlite3.Error) as error:
-            place = f"The state home {self.settings.home} cannot be used: {error}."
-            raise StateUnavailable(f"{place} Choose another with MCP_ORCHESTRATOR_HOME.") from error
+        except (OSError, sqlite3.Error, NetworkPlace) as error:
+            raise self._unavailable(error) from error
+        self._remembering = threading.Lock()
         self.leadership = Leadership(self.settings.home)
         self.artifacts = ArtifactStore.of(self.settings)
         workers = Workers(self.settings, preload=preload)
@@ -87,13 +96,19 @@ class Orchestrator(Participant):
 
             self.executor = placed(self.settings, self.registry, self.executor, resources.resize)
         self.dispatcher = Dispatcher(self.executor, resources)
+        self.chronicle = Chronicle(
+            self.journal,
+            lambda: self.memory,
+            lambda name: marked(self.settings.home / MEMORY, self.settings.project.name, name),
+            lambda: self.engine.workflows,
+        )
         self.engine = Engine(
             self.journal,
             self.dispatcher,
             WORKFLOWS(self.settings, self.registry),
             most=self.settings.max_concurrent_workflows,
             version_of=lambda name: self.registry.get(name).about.version,
-            companions=[Schedules(self.journal).run],
+            companions=[Schedules(self.journal).run, self.chronicle.run],
         )
         self._portal: BlockingPortal | None = None
         self._stack = ExitStack()
@@ -142,6 +157,30 @@ class Orchestrator(Participant):
     def models(self, name: str | None = None) -> list[Version]:
         """Return the registered versions, of one model or of all."""
         return self.versions.list(name)
+
+    @property
+    def memory(self) -> MemoryStore:
+        """What the agents of this project did, learned and told each other; opened when it is first asked for.
+
+        Raises:
+            StateUnavailable: it cannot be opened.
+
+        """
+        with self._remembering:
+            if self._memory is None:
+                from orchestrator_memory.store import MemoryStore  # noqa: PLC0415 - loads SQLModel
+
+                anywhere = self.settings.network_home
+                try:
+                    path = self.settings.home / MEMORY
+                    self._memory = MemoryStore.open(path, self.settings.project.name, anywhere=anywhere)
+                except (OSError, sqlite3.Error, NetworkPlace) as error:
+                    raise self._unavailable(error) from error
+            return self._memory
+
+    async def settle(self) -> None:
+        """Write down in the memory what has become of runs."""
+        await self.chronicle.settle()
 
     # For scripts -----------------------------------------------------------------------------------------------------
 
@@ -204,8 +243,15 @@ class Orchestrator(Participant):
         """End the workers; runs that are unfinished continue when somebody recovers them."""
         self._stack.close()
         self._portal = None
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
 
     # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _unavailable(self, error: Exception) -> StateUnavailable:
+        place = f"The state home {self.settings.home} cannot be used: {error}"
+        return StateUnavailable(f"{place.rstrip('.')}. Choose another with MCP_ORCHESTRATOR_HOME.")
 
     def _happened(self, kind: str, data: dict[str, Any]) -> None:
         """Write down what happened to no run in particular."""

@@ -28,6 +28,10 @@ class Settings(BaseModel):
 
     project: Annotated[Path, Field(description="The project folder; relative paths start here.")] = Path()
     home: Annotated[Path, Field(description="Folder of the state.")] = Path(".mcp-orchestrator")
+    network_home: Annotated[
+        bool,
+        Field(description="Allow a state home on the file system of another machine, where locks may not hold."),
+    ] = False
     roots: Annotated[
         tuple[Path, ...],
         Field(description="Folders below which files may be read; the project folder when empty."),

@@ -72,6 +72,7 @@ class Participant:
                     yield
             finally:
                 with anyio.CancelScope(shield=True):
+                    await self.settle()
                     await self.dispatcher.executor.close()
                     self.journal.leave(epoch)
 
@@ -84,6 +85,9 @@ class Participant:
                 yield self
             finally:
                 self._member = None
+
+    async def settle(self) -> None:
+        """Do what is left to do before this process leads no longer."""
 
     @property
     def leads(self) -> bool:

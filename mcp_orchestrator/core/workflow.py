@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from mcp_orchestrator.component import problem_of
+from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.errors import reject_unknown
 
-__all__ = ["Call", "Workflow"]
+__all__ = ["Call", "Lesson", "Workflow"]
 
 Call = Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a run is remembered for: a memory of its own, and ``insights``, a sentence each.
+
+    ``data`` is for programs (what a later run starts from), ``evidence`` names the runs, models and metrics behind it.
+    """
+
+    title: str
+    body: str
+    kind: Literal["pattern", "baseline", "fact", "lesson"] = "pattern"
+    area: str
+    tags: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    impact: Literal["low", "medium", "high", "critical"] | None = None
+    confidence: float | None = None
+    insights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,7 +42,8 @@ class Workflow:
     """A named workflow: what it takes, the function that does it, its steps in order, and its limit in seconds.
 
     ``look`` makes, before a run exists, those checks of a specification that need the data and are quick. The limit
-    counts the time at work, not the time in the queue or waiting for a person.
+    counts the time at work, not the time in the queue or waiting for a person. ``lesson`` tells what a run that has
+    succeeded, maybe degraded, is remembered for.
     """
 
     name: str
@@ -32,6 +53,7 @@ class Workflow:
     timeout: float | None = None
     look: Callable[[Any, Call], Awaitable[None]] | None = None
     summary: str = ""
+    lesson: Callable[[RunRow], Lesson | None] | None = None
 
     def checked(self, spec: Mapping[str, Any]) -> BaseModel:
         """Return the specification, checked and completed with the defaults.

@@ -56,11 +56,12 @@ class _Connection(sqlite3.Connection):
 class Door:
     """A SQLite database in WAL mode with one writer at a time, over all processes."""
 
-    def __init__(self, path: Path, *, synchronous: str = "FULL", anywhere: bool = False) -> None:
+    def __init__(self, path: Path, *, synchronous: str = "FULL", anywhere: bool = True) -> None:
         """Open the database at ``path``, making it and its folder (owner only) when they are missing.
 
         ``synchronous`` is SQLite's: FULL survives a power cut with all that was committed, NORMAL may lose the last
-        commits in one, and nothing when only the process dies. ``anywhere`` allows the file systems of other machines.
+        commits in one, and nothing when only the process dies. Not ``anywhere``: only on a disk of this
+        machine.
 
         Raises:
             NetworkPlace: the folder lies on the file system of another machine.

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
 
 from orchestrator_memory.agents import Agents
 from orchestrator_memory.collaboration import Collaborations
@@ -15,17 +16,22 @@ from orchestrator_memory.compiled import Statement, add, of, p
 from orchestrator_memory.context import SharedContext
 from orchestrator_memory.door import Door, NewerSchema, now
 from orchestrator_memory.ground import Ground
+from orchestrator_memory.marks import key
 from orchestrator_memory.memories import Memories
 from orchestrator_memory.messages import Messages
 from orchestrator_memory.names import slug
 from orchestrator_memory.reservations import Reservations
 from orchestrator_memory.schema import AREA, STEPS, harden
-from orchestrator_memory.tables import Project
+from orchestrator_memory.tables import Meta, Project
 from orchestrator_memory.tasks import Tasks
 
 __all__ = ["MemoryStore"]
 
 OF_SLUG = Statement(select(of(Project).c.id).where(of(Project).c.slug == p("slug")))
+
+MARK = Statement(select(of(Meta).c.value).where(of(Meta).c.key == p("key")))
+_MARKED = insert(of(Meta)).values(key=p("key"), value=p("value"))
+KEEP = Statement(_MARKED.on_conflict_do_update(["key"], set_={"value": _MARKED.excluded.value}))
 
 
 class MemoryStore:
@@ -81,6 +87,19 @@ class MemoryStore:
     def changes(self) -> int:
         """Return a number that is another one after another connection has written; asking costs microseconds."""
         return int(self.door.read().execute("PRAGMA data_version").fetchone()[0])
+
+    def mark(self, name: str, value: int | None = None) -> int:
+        """Return a number that a program keeps here, 0 before it has; with a ``value``, keep that one.
+
+        It is how far something else was read, say: what was written before it was kept is there when it is.
+        """
+        kept = key(self.project, name)
+        if value is None:
+            row = MARK(self.ground.read(), key=kept).fetchone()
+            return int(row[0]) if row else 0
+        with self.ground.write() as db:
+            KEEP(db, key=kept, value=str(value))
+        return value
 
     def close(self) -> None:
         """Close the database."""

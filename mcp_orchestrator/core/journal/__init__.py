@@ -31,10 +31,10 @@ Ts = TypeVarTuple("Ts")
 class Journal:
     """Runs, steps, attempts, events and approvals in ``orchestrator.db``."""
 
-    def __init__(self, home: Path, *, synchronous: str = "FULL") -> None:
-        """Open the journal of a state home."""
+    def __init__(self, home: Path, *, synchronous: str = "FULL", anywhere: bool = True) -> None:
+        """Open the journal of a state home; ``synchronous`` and ``anywhere`` are those of `Door`."""
         self.home = home
-        self.door = Door(home / "orchestrator.db", synchronous=synchronous)
+        self.door = Door(home / "orchestrator.db", synchronous=synchronous, anywhere=anywhere)
         self.door.migrate("journal", SCHEMA)
         self.owners = Owners(home / "owners")
         self.writer = Writer(self.door)
