@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -9,7 +10,9 @@ from pydantic import BaseModel, Field
 from mcp_orchestrator.components.data import training_data_loader
 from mcp_orchestrator.components.evaluation import performance_validation
 from mcp_orchestrator.core.engine import Call, Workflow
+from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.core.run import Run
+from mcp_orchestrator.core.workflow import Lesson
 from mcp_orchestrator.methods.judgement.gates import GateVerdict
 from mcp_orchestrator.methods.models.manifests import URI
 from mcp_orchestrator.settings import Settings
@@ -18,7 +21,7 @@ from mcp_orchestrator.values import Estimate
 from mcp_orchestrator.workflows.quick import load_if_quick
 from mcp_orchestrator.workflows.spec import EvaluationSpec
 
-__all__ = ["STEPS", "EvaluationSummary", "evaluate", "workflow"]
+__all__ = ["STEPS", "EvaluationSummary", "evaluate", "lesson", "workflow"]
 
 STEPS = ("load", "validate")
 SUMMARY = "A registered model on labelled rows that it has not seen: how good, where not, drifted, better than another."
@@ -53,7 +56,8 @@ def workflow(settings: Settings) -> Workflow:
                     versions.get(ref)
         await load_if_quick(settings, call, spec.data, None)
 
-    return Workflow("evaluate", EvaluationSpec, evaluate, STEPS, settings.evaluation_timeout, look, summary=SUMMARY)
+    limit = settings.evaluation_timeout
+    return Workflow("evaluate", EvaluationSpec, evaluate, STEPS, limit, look, summary=SUMMARY, lesson=lesson)
 
 
 async def evaluate(run: Run, spec: EvaluationSpec) -> EvaluationSummary:
@@ -93,6 +97,33 @@ async def evaluate(run: Run, spec: EvaluationSpec) -> EvaluationSummary:
         drift=_plain(found.drift),
         spec=spec.model_dump(mode="json"),
         next=_next(spec, passed=found.passed),
+    )
+
+
+def lesson(row: RunRow) -> Lesson:
+    """Return what an evaluation is remembered for: how the model did on these rows, and what has changed since."""
+    found = EvaluationSummary.model_validate(row.result)
+    model, data = found.spec["model"], found.data.get("uri", "")
+    drifted = list((found.drift or {}).get("drifted", []))
+    insights = [str(found.comparison["says"])] if found.comparison else []
+    if drifted:
+        insights.append(f"The data of {model} have drifted since its training: {', '.join(drifted[:10])}.")
+    return Lesson(
+        kind="fact",
+        title=f"{model} {'passed' if found.passed else 'did not pass'} on new data",
+        body=f"{model} on {found.data.get('rows', 'some')} rows of {data}: {found.verdict}",
+        area="evaluation",
+        tags=("evaluation", found.metric, str(found.model.get("target") or "")),
+        data={"passed": found.passed, "metric": found.metric, "drifted": drifted},
+        evidence={
+            "run": row.id,
+            "model": model,
+            "dataset": data,
+            "metrics": {name: one.value for name, one in found.metrics.items() if math.isfinite(one.value)},
+        },
+        impact="medium" if found.passed else "high",
+        confidence=0.95,
+        insights=tuple(insights),
     )
 
 
