@@ -11,7 +11,15 @@ from mcp_orchestrator.cli.session import Session
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["capabilities", "components", "models", "runs"]
+__all__ = ["agents", "capabilities", "components", "models", "runs"]
+
+
+def agents(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of an agent."""
+    from mcp_orchestrator.definitions import agents
+
+    named: tuple[str, ...] = ctx.params.get("names") or ()
+    return _items([(one.name, one.summary) for one in agents().values() if one.name not in named], incomplete)
 
 
 def components(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

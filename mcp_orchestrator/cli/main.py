@@ -38,6 +38,7 @@ COMMANDS = {
     "refuse": "approvals",
     "components": "components",
     "invoke": "components",
+    "agents": "agents",
     "ui": "pages",
     "doctor": "doctor",
     "demo": "demo",

@@ -15,7 +15,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import InvalidInput, NotReady
-from mcp_orchestrator.server import prompts, resources
+from mcp_orchestrator.server import agents, prompts, resources
 from mcp_orchestrator.server.shell import shell
 from mcp_orchestrator.server.tools import published
 
@@ -43,6 +43,7 @@ def furnish(server: MCPServer[Any]) -> None:
     tools.update({one.name: one for one in published()})
     resources.publish(server)
     prompts.publish(server)
+    agents.publish(server)
 
 
 def serve_stdio(orchestrator: Orchestrator) -> None:
