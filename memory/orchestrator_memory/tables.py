@@ -107,6 +107,8 @@ class Agent(Table, table=True):
     name: str = _text()
     role: str = _text("")
     session_id: int | None = _refers("session.id", optional=True)
+    heard: int = 0
+    """The last broadcast that its inbox was filled with."""
     created_at: int
     seen_at: int
     retired_at: int | None = None
@@ -335,17 +337,28 @@ class Message(Table, table=True):
 
 
 class Delivery(Table, table=True):
-    """A message at one of those whom it is for; ``attempts`` is the fence of the present claim."""
+    """A message at one of those whom it is for; ``attempts``, which only grows, is the fence of the present claim.
+
+    Priority and expiry are those of the message, repeated here so that one index finds what is next.
+    """
 
     __tablename__: ClassVar[Any] = "delivery"
     __table_args__ = (
         _one_of("state", "unread", "claimed", "acked", "dead"),
-        Index("delivery_open", "agent_id", "message_id", sqlite_where=text("state IN ('unread', 'claimed')")),
+        Index(
+            "delivery_open",
+            "agent_id",
+            text("priority DESC"),
+            "message_id",
+            sqlite_where=text("state IN ('unread', 'claimed')"),
+        ),
         Index("delivery_message", "message_id"),
         PAIRED,
     )
     agent_id: int = _refers("agent.id", primary_key=True)
     message_id: int = _refers("message.id", primary_key=True, ondelete="CASCADE")
+    priority: int = 1
+    expires_at: int | None = None
     state: str = _text("unread")
     claimed_by: str = _text("")
     lease_until: int | None = None

@@ -206,13 +206,17 @@ class Receipt(Value):
     """Who has claimed it."""
     until: int | None = None
     attempts: int = 0
+    """How often it was claimed: the fence of the present claim."""
     note: str = ""
     read: int | None = None
     acked: int | None = None
 
 
 class Message(Value):
-    """A message; as one recipient sees it, with that one's ``receipt``."""
+    """A message; as one recipient sees it, with that one's ``receipt``; looked up by its uid, with all ``receipts``.
+
+    ``to`` is empty for a broadcast.
+    """
 
     uid: str
     sender: str
@@ -231,6 +235,7 @@ class Message(Value):
     created: int
     expires: int | None = None
     receipt: Receipt | None = None
+    receipts: list[Receipt] = []
 
 
 class Sent(Value):

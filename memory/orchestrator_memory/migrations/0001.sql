@@ -31,6 +31,7 @@ CREATE TABLE agent (
 	name TEXT NOT NULL,
 	role TEXT NOT NULL,
 	session_id INTEGER,
+	heard INTEGER NOT NULL,
 	created_at INTEGER NOT NULL,
 	seen_at INTEGER NOT NULL,
 	retired_at INTEGER,
@@ -255,6 +256,8 @@ CREATE TABLE delegation (
 CREATE TABLE delivery (
 	agent_id INTEGER NOT NULL,
 	message_id INTEGER NOT NULL,
+	priority INTEGER NOT NULL,
+	expires_at INTEGER,
 	state TEXT NOT NULL,
 	claimed_by TEXT NOT NULL,
 	lease_until INTEGER,
@@ -271,7 +274,7 @@ CREATE TABLE delivery (
  WITHOUT ROWID,
  STRICT;
 CREATE INDEX delivery_message ON delivery (message_id);
-CREATE INDEX delivery_open ON delivery (agent_id, message_id) WHERE state IN ('unread', 'claimed');
+CREATE INDEX delivery_open ON delivery (agent_id, priority DESC, message_id) WHERE state IN ('unread', 'claimed');
 CREATE TABLE link (
 	source_id INTEGER NOT NULL,
 	target_id INTEGER NOT NULL,
