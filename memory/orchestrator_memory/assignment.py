@@ -34,11 +34,11 @@ def columns_of(
     return {
         "description": taken("description", description, DESCRIPTION).text,
         "type": word(type, "type") if type else "",
-        "workflow": taken("workflow", workflow, NAME, empty=True).text,
-        "phase": taken("phase", phase, NAME, empty=True).text,
+        "workflow": workflow and taken("workflow", workflow, NAME, empty=True).text,
+        "phase": phase and taken("phase", phase, NAME, empty=True).text,
         "run": None if run is None else taken("run", run, NAME).text,
         "key": None if key is None else taken("key", key, NAME).text,
-        "data": values("data", dict(data or {}))[0],
+        "data": values("data", dict(data))[0] if data else "{}",
     }
 
 
@@ -46,7 +46,7 @@ def part_of(
     to: str,
     reason: str,
     *,
-    type: str = "",
+    type: str = "",  # noqa: A002
     outcome: str = "open",
     note: str = "",
 ) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def part_of(
         "reason": taken("reason", reason, NOTE).text,
         "type": word(type, "type") if type else "",
         "outcome": one_of(outcome, ("open", *ENDS)),
-        "note": taken("note", note, NOTE, empty=True).text,
+        "note": note and taken("note", note, NOTE, empty=True).text,
     }
 
 

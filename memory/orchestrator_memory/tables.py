@@ -229,6 +229,7 @@ class Task(Table, table=True):
         *_valid("insights", "data"),
         UniqueConstraint("project_id", "agent_id", "key"),
         Index("task_agent", "project_id", "agent_id", "started_at"),
+        Index("task_time", "project_id", "started_at"),
         Index("task_run", "run", sqlite_where=text("run IS NOT NULL")),
         Index("task_parent", "parent_id", sqlite_where=text("parent_id IS NOT NULL")),
         KEYED,

@@ -49,13 +49,8 @@ def test_who_is_asked_is_who_is_surely_good_at_it_and_not_who_was_lucky_once(sto
 
 def test_the_effectiveness_of_delegation_follows_from_how_delegations_ended(store: MemoryStore) -> None:
     task = store.tasks.start("lead", "Build")
-    parts = [
-        ("trainer", "success"),
-        ("trainer", "failure"),
-        ("trainer", "cancelled"),
-        ("infra", "partial"),
-        ("perf", ""),
-    ]
+    three = [("trainer", "success"), ("trainer", "failure"), ("trainer", "cancelled")]
+    parts = [*three, ("infra", "partial"), ("perf", "")]
     for number, (to, outcome) in enumerate(parts, 1):
         store.tasks.delegate(task.uid, to, f"Part {number}", agent="lead")
         if outcome:

@@ -234,6 +234,7 @@ CREATE TABLE task (
 CREATE INDEX task_agent ON task (project_id, agent_id, started_at);
 CREATE INDEX task_parent ON task (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX task_run ON task (run) WHERE run IS NOT NULL;
+CREATE INDEX task_time ON task (project_id, started_at);
 CREATE TABLE delegation (
 	task_id INTEGER NOT NULL,
 	number INTEGER NOT NULL,
