@@ -34,6 +34,7 @@ from mcp_orchestrator.core.tasks import Executor
 from mcp_orchestrator.errors import StateUnavailable, StepFailed
 from mcp_orchestrator.release import version
 from mcp_orchestrator.settings import Settings
+from mcp_orchestrator.tracking.reserved import MEMORY
 from mcp_orchestrator.tracking.versions import Version, Versions
 from mcp_orchestrator.view import RunView, view
 from mcp_orchestrator.workflows import WORKFLOWS
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["Orchestrator", "version"]
 
 T = TypeVar("T")
-MEMORY = "memory.db"
 
 
 class Orchestrator(Participant):

@@ -33,6 +33,7 @@ LATER = (
     "scipy.stats",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
+    "orchestrator_memory.store",
 )
 TRACKING = ("mlflow.tracking", "mlflow.models")
 

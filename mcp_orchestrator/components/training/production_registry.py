@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
-from mcp_orchestrator.errors import NotReady
 from mcp_orchestrator.methods.models.examples import example_model
 from mcp_orchestrator.methods.models.exports import Shown, show
 from mcp_orchestrator.methods.models.manifests import FileState, describe, inspect
+from mcp_orchestrator.methods.models.moving import Moved, expected, holder, moved, moving, who
 from mcp_orchestrator.methods.models.rehearsal import rehearse
 from mcp_orchestrator.methods.report.document import Document
 from mcp_orchestrator.methods.report.document import document as write
@@ -34,25 +34,15 @@ InsteadOf = Annotated[
     int | None,
     Field(ge=1, le=10**9, description="Refuse unless this version holds the alias now: nobody moved it meanwhile."),
 ]
+Fence = Annotated[
+    int | None, Field(ge=1, description="Number of your reservation of model:NAME, where agents reserve models.")
+]
 MlflowId = Annotated[str | None, Field(max_length=80, description="Where MLflow shows it already.")]
 
 
 class Registered(Version):
     """A registered version."""
 
-    shown: Shown
-
-
-class Moved(Value):
-    """A move of an alias."""
-
-    name: str
-    alias: str
-    previous: int | None
-    version: int | None
-    by: str
-    why: str
-    at: int
     shown: Shown
 
 
@@ -130,13 +120,15 @@ def register(
     before=_two_versions("example-promote"),
     at_home=True,
 )
-def promote(ctx: Context, name: Name, version: Number, why: Why = "", *, instead_of: InsteadOf = None) -> Moved:
+def promote(
+    ctx: Context, name: Name, version: Number, why: Why = "", *, instead_of: InsteadOf = None, fence: Fence = None
+) -> Moved:
     """Make a version the champion, which the bare name then means; the former one is kept for a rollback."""
-    with Versions(ctx.settings.home) as versions:
-        if versions.get(f"{name}@{version}").version == _holder(versions, name, CHAMPION):
-            return _moved(ctx, versions, versions.history(name, CHAMPION)[-1])
-        expected = _expected(versions, name, CHAMPION, instead_of)
-        return _moved(ctx, versions, versions.promote(name, version, expected=expected, by=_who(ctx), why=why))
+    with moving(ctx, name, fence) as versions:
+        if versions.get(f"{name}@{version}").version == holder(versions, name, CHAMPION):
+            return moved(ctx, versions, versions.history(name, CHAMPION)[-1])
+        before = expected(versions, name, CHAMPION, instead_of)
+        return moved(ctx, versions, versions.promote(name, version, expected=before, by=who(ctx), why=why))
 
 
 @capability(
@@ -146,12 +138,18 @@ def promote(ctx: Context, name: Name, version: Number, why: Why = "", *, instead
     at_home=True,
 )
 def rollback(
-    ctx: Context, name: Name, alias: Alias = CHAMPION, why: Why = "", *, instead_of: InsteadOf = None
+    ctx: Context,
+    name: Name,
+    alias: Alias = CHAMPION,
+    why: Why = "",
+    *,
+    instead_of: InsteadOf = None,
+    fence: Fence = None,
 ) -> Moved:
     """Give an alias back to the version that held it before; called again, to the one before that."""
-    with Versions(ctx.settings.home) as versions:
-        expected = _expected(versions, name, alias, instead_of)
-        return _moved(ctx, versions, versions.rollback(name, alias, expected=expected, by=_who(ctx), why=why))
+    with moving(ctx, name, fence) as versions:
+        before = expected(versions, name, alias, instead_of)
+        return moved(ctx, versions, versions.rollback(name, alias, expected=before, by=who(ctx), why=why))
 
 
 @capability(
@@ -170,15 +168,16 @@ def alias(
     why: Why = "",
     *,
     instead_of: InsteadOf = None,
+    fence: Fence = None,
 ) -> Moved:
     """Point an alias at a version, or take it away."""
-    with Versions(ctx.settings.home) as versions:
-        if version is not None and version == _holder(versions, name, alias):
-            return _moved(ctx, versions, versions.history(name, alias)[-1])
-        how: dict[str, Any] = {"expected": _expected(versions, name, alias, instead_of), "by": _who(ctx), "why": why}
+    with moving(ctx, name, fence) as versions:
+        if version is not None and version == holder(versions, name, alias):
+            return moved(ctx, versions, versions.history(name, alias)[-1])
+        how: dict[str, Any] = {"expected": expected(versions, name, alias, instead_of), "by": who(ctx), "why": why}
         if version is None:
-            return _moved(ctx, versions, versions.remove_alias(name, alias, **how))
-        return _moved(ctx, versions, versions.set_alias(name, alias, version, **how))
+            return moved(ctx, versions, versions.remove_alias(name, alias, **how))
+        return moved(ctx, versions, versions.set_alias(name, alias, version, **how))
 
 
 @capability(
@@ -285,32 +284,3 @@ def known_answer(ctx: Context) -> Iterator[Check]:
         home = Path(folder)
         settings = ctx.settings.model_copy(update={"home": home})
         yield from rehearse(replace(ctx, settings=settings, artifacts=ctx.artifacts.apart(home / "artifacts")))
-
-
-def _moved(ctx: Context, versions: Versions, change: Change) -> Moved:
-    told = change.model_dump(exclude={"action", "generation"})
-    return Moved(**told, shown=show(ctx, versions, change.name))
-
-
-def _holder(versions: Versions, name: str, alias: str) -> int | None:
-    return next((one.version for one in versions.list(name) if alias in one.aliases), None)
-
-
-def _expected(versions: Versions, name: str, alias: str, instead_of: int | None) -> int | None:
-    """Return the generation that a move must find, when it is asked to replace a certain version.
-
-    Raises:
-        NotReady: another version holds the alias.
-
-    """
-    if instead_of is None:
-        return None
-    generation, holder = versions.generation(name, alias), _holder(versions, name, alias)
-    if holder != instead_of:
-        now = f"version {holder} does" if holder else "no version does"
-        raise NotReady(f"Version {instead_of} of {name!r} is not {alias!r} any more: {now}. Nothing was changed.")
-    return generation
-
-
-def _who(ctx: Context) -> str:
-    return f"run {ctx.run}" if ctx.run else "a call"
