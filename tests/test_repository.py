@@ -187,15 +187,6 @@ def test_the_registry_s_entry_is_valid_and_agrees_with_the_project() -> None:
     assert marker in (ROOT / "README.md").read_text("utf-8"), f"README.md needs the comment <!-- {marker} -->"
 
 
-def test_the_plugin_agrees_with_the_project_and_starts_the_server() -> None:
-    plugin = json.loads((ROOT / ".claude-plugin" / "plugin.json").read_text("utf-8"))
-    assert plugin["name"] == "mcp-orchestrator"
-    assert plugin["version"] == PROJECT["project"]["version"]
-    servers = json.loads((ROOT / ".mcp.json").read_text("utf-8"))["mcpServers"]
-    assert servers == {"ml": {"command": "mcp-orchestrator", "args": ["serve"]}}
-    assert "mcp-orchestrator" in PROJECT["project"]["scripts"]
-
-
 def test_the_wheel_holds_both_packages_and_the_markdown_and_nothing_else(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
@@ -208,8 +199,8 @@ def test_the_wheel_holds_both_packages_and_the_markdown_and_nothing_else(tmp_pat
     info = f"mcp_ml_orchestrator-{PROJECT['project']['version']}.dist-info"
     assert {name.partition("/")[0] for name in names} == {"mcp_orchestrator", "orchestrator_memory", info}
     assert {
-        "mcp_orchestrator/agents/ml-orchestrator.md",
-        "mcp_orchestrator/skills/build-ml-pipeline/SKILL.md",
+        *(f"mcp_orchestrator/agents/{one.name}" for one in (ROOT / "agents").iterdir()),
+        *(f"mcp_orchestrator/skills/{one.name}/SKILL.md" for one in (ROOT / "skills").iterdir()),
         "mcp_orchestrator/py.typed",
         "orchestrator_memory/door.py",
         f"{info}/licenses/LICENSE",
