@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from orchestrator_memory.cleaning import cleaned
 from orchestrator_memory.errors import Refused
 from orchestrator_memory.marking import suspicions
-from orchestrator_memory.redaction import redacted
+from orchestrator_memory.redaction import redacted, redacted_value
 
 __all__ = ["Text", "number", "taken", "values"]
 
@@ -45,17 +45,17 @@ def values(field: str, value: Any, most: int = 65_536) -> tuple[str, int]:  # no
     """
     found = 0
 
-    def walk(one: Any) -> Any:  # noqa: ANN401
+    def walk(one: Any, name: str = "") -> Any:  # noqa: ANN401
         nonlocal found
         match one:
             case str():
-                kept, secrets = redacted(cleaned(one))
+                kept, secrets = redacted_value(name, cleaned(one))
                 found += secrets
                 return kept
             case dict():
-                return {str(walk(str(key))): walk(inner) for key, inner in one.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+                return {str(walk(str(key))): walk(inner, str(key)) for key, inner in one.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             case list() | tuple():
-                return [walk(inner) for inner in one]  # pyright: ignore[reportUnknownVariableType]
+                return [walk(inner, name) for inner in one]  # pyright: ignore[reportUnknownVariableType]
             case _:
                 return one
 
