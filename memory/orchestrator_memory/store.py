@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from orchestrator_memory.marks import key
 from orchestrator_memory.memories import Memories
 from orchestrator_memory.messages import Messages
 from orchestrator_memory.names import slug
+from orchestrator_memory.redaction import known, named
 from orchestrator_memory.reservations import Reservations
 from orchestrator_memory.schema import AREA, STEPS, harden
 from orchestrator_memory.tables import Meta, Project
@@ -68,6 +70,7 @@ class MemoryStore:
             NetworkPlace: the file lies on the file system of another machine.
 
         """
+        known(named(os.environ))
         door = Door(path, synchronous=synchronous, anywhere=anywhere)
         try:
             door.migrate(AREA, STEPS, harden)
