@@ -1,0 +1,39 @@
+"""What a question looks for: its words, without those that every text has."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["MOST", "quoted", "terms"]
+
+MOST = 32
+"""Terms of a question that are looked for; a question is a sentence, not a document."""
+LONGEST = 4000
+"""Characters of a question that are read."""
+WORDS = re.compile(r"[^\W_]+(?:[^\w\s]?[_.@:/-]?[^\W_]+)*")
+COMMON = """
+a about above after again all also am an and any anything are as ask at be because been before being below between both
+but by came can come could did do does doing done down during each either else ever every everything few find for from
+further get gets getting give given go goes going got had has have having he her here hers him his how i if in instead
+into is it its itself just know known let like look made make makes many may me might more most much must my need needs
+no nor not now of off often on once one only or other others our ours out over own please recall remember same say see
+shall she should show so some something still such take tell than that the their them then there these they thing things
+this those through to too told try under until up upon us use used uses using very want wanted was way we were what when
+where whether which while who whom why will with within without would yes yet you your
+"""
+STOP = frozenset(COMMON.split())
+
+
+def terms(question: str) -> list[str]:
+    """Return the words of a question and its joined names (``max_depth``, ``churn@champion``), each once.
+
+    Words that every text has are left out, unless there are no others.
+    """
+    found = dict.fromkeys(WORDS.findall(question[:LONGEST].casefold()))
+    telling = [one for one in found if one not in STOP and (len(one) > 1 or one.isdigit())]
+    return (telling or list(found))[:MOST]
+
+
+def quoted(term: str) -> str:
+    """Return a term as a phrase for FTS5, in which nothing is an operator."""
+    return '"' + term.replace('"', '""') + '"'

@@ -1,0 +1,171 @@
+"""A memory as it is written: what was given is checked, cleaned and brought into columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from orchestrator_memory.errors import Refused
+from orchestrator_memory.evidence import details, evidence, merged
+from orchestrator_memory.intake import number, taken, values
+from orchestrator_memory.values import Impact, Kind, Memory, Origin
+
+__all__ = ["BODY", "IMPORTANCE", "TITLE", "TRUST", "Draft", "again", "chosen", "digest", "draft", "indexed"]
+
+BODY, TITLE, LABEL, LABELS, WORDS = 16 * 1024, 200, 100, 50, 8 * 1024
+"""Bytes of a body, of a title, of a label; labels of a memory; bytes that are searched besides title and body."""
+TRUST = {"tool": 0, "import": 0, "agent": 1, "user": 3, "run": 3}
+PROVED = 2
+"""The trust of what an agent says, and a run proves."""
+IMPORTANCE = {None: 0.5, "low": 0.3, "medium": 0.5, "high": 0.7, "critical": 0.9}
+JOINED = re.compile(r"[A-Za-z]+[a-z][A-Z][A-Za-z]*")
+PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The columns of a memory, its lists and objects as values, and how many secrets were taken out of it."""
+
+    columns: dict[str, Any]
+    tags: list[str]
+    data: dict[str, Any]
+    evidence: dict[str, Any]
+    aliases: list[str]
+    secrets: int
+
+    def row(self) -> dict[str, Any]:
+        """Return all columns as SQLite takes them."""
+        given = {"tags": self.tags, "data": self.data, "evidence": self.evidence}
+        return self.columns | {name: json.dumps(one, ensure_ascii=False, sort_keys=True) for name, one in given.items()}
+
+
+def draft(
+    body: str,
+    *,
+    kind: str,
+    title: str,
+    area: str,
+    tags: Iterable[str],
+    aliases: Iterable[str],
+    data: Mapping[str, Any] | None,
+    impact: str | None,
+    importance: float | None,
+    confidence: float | None,
+    proof: Mapping[str, Any] | None,
+    run: str | None,
+    origin: str,
+    trust: int | None,
+    proved: bool,
+    source: str,
+) -> Draft:
+    """Check what a memory is made of.
+
+    Raises:
+        Refused: something of it is not acceptable.
+
+    """
+    chosen("kind", kind, get_args(Kind))
+    chosen("origin", origin, get_args(Origin))
+    if impact is not None:
+        chosen("impact", impact, get_args(Impact))
+    text, headline = taken("body", body, BODY), taken("title", title, TITLE, empty=True)
+    place, origin_text = taken("area", area, LABEL, empty=True), taken("source", source, 1000, empty=True)
+    told, secrets = values("data", details(kind, data))
+    proof_text, more = values("evidence", evidence(proof))
+    labels, others = _labels("tags", tags), _labels("aliases", aliases)
+    proven: dict[str, Any] = json.loads(proof_text)
+    own = run if run is not None else next(iter(proven.get("runs", [])), None)
+    columns = {
+        "run": None if own is None else taken("run", own, 200).text,
+        "kind": kind,
+        "area": place.text.casefold(),
+        "title": headline.text,
+        "body": text.text,
+        "impact": impact,
+        "importance": number("importance", IMPORTANCE[impact] if importance is None else importance),
+        "confidence": number("confidence", confidence),
+        "origin": origin,
+        "trust": _trust(origin, trust, proved=proved),
+        "source": origin_text.text,
+        "flags": json.dumps(sorted({*text.flags, *headline.flags})),
+        "digest": digest(kind, headline.text, text.text),
+    }
+    found = text.secrets + headline.secrets + place.secrets + origin_text.secrets + secrets + more
+    return Draft(columns, labels, json.loads(told), proven, others, found)
+
+
+def digest(kind: str, title: str, body: str) -> bytes:
+    """Return what tells whether two memories say the same: letters' case and white space do not count."""
+    same = "\0".join(" ".join(part.casefold().split()) for part in (kind, title, body))
+    return hashlib.blake2b(same.encode(), digest_size=16).digest()
+
+
+def indexed(one: Draft, tags: Iterable[str], data: Mapping[str, Any], proof: Mapping[str, Any]) -> str:
+    """Return what is searched besides title and body: labels, reasons, identifiers, and the parts of JoinedNames."""
+    said: list[str] = [one.columns["area"], *tags, *one.aliases]
+    said += [data[name] for name in ("rationale",) if isinstance(data.get(name), str)]
+    said += [text for text in data.get("alternatives", ()) if isinstance(text, str)]
+    said += [name for several in ("runs", "models", "datasets") for name in proof.get(several, ())]
+    said += [str(name) for name in proof.get("metrics", ())]
+    said += [one.columns["run"] or ""]
+    joined = JOINED.findall(f"{one.columns['title']} {one.columns['body']}")
+    said += [" ".join(PARTS.findall(name)) for name in dict.fromkeys(joined)]
+    return _joined(said)
+
+
+def again(old: Memory, words: str, one: Draft, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a memory that is written once more: what both writings say together.
+
+    ``given`` has ``impact``, ``importance``, ``expires`` and ``pinned`` as the caller named them, and the time ``at``.
+    """
+    tags = sorted({*old.tags, *one.tags})[:LABELS]
+    data, proof = merged(old.data, one.data), merged(old.evidence, one.evidence)
+    graded = given["impact"] is not None or given["importance"] is not None
+    ended = old.expires is not None and old.expires <= given["at"]
+    return {
+        "words": _joined([*indexed(one, tags, data, proof).split("\n"), *words.split("\n")]),
+        "tags": values("tags", tags)[0],
+        "data": values("data", data)[0],
+        "evidence": values("evidence", proof)[0],
+        "flags": json.dumps(sorted({*old.flags, *json.loads(one.columns["flags"])})),
+        "run": one.columns["run"] or old.run,
+        "impact": given["impact"] or old.impact,
+        "importance": one.columns["importance"] if graded else old.importance,
+        "confidence": old.confidence if one.columns["confidence"] is None else one.columns["confidence"],
+        "trust": max(old.trust, one.columns["trust"]),
+        "pinned": int(old.pinned or given["pinned"]),
+        "expires_at": given["expires"] if given["expires"] is not None or ended else old.expires,
+        "updated_at": given["at"],
+    }
+
+
+def chosen(field: str, value: str, allowed: Iterable[str]) -> None:
+    """Refuse a value that is not one of those allowed."""
+    if value not in (several := tuple(allowed)):
+        raise Refused(field, f"{str(value)[:80]!r} is not one of them.", allowed=several)
+
+
+def _labels(field: str, given: Iterable[str]) -> list[str]:
+    if isinstance(given, str):
+        raise Refused(field, "is one text.", then="Give a list of texts.")
+    labels = sorted({taken(field, one, LABEL).text.casefold() for one in given})
+    if len(labels) > LABELS:
+        raise Refused(field, f"has {len(labels)} values, {LABELS} are kept.")
+    return labels
+
+
+def _trust(origin: str, asked: int | None, *, proved: bool) -> int:
+    most = max(TRUST[origin], PROVED if proved and origin == "agent" else 0)
+    if asked is None:
+        return most
+    if not 0 <= asked <= most:
+        raise Refused("trust", f"is {asked}; what comes from {origin!r} has at most {most}.")
+    return asked
+
+
+def _joined(said: Iterable[str]) -> str:
+    return "\n".join(dict.fromkeys(filter(None, said))).encode()[:WORDS].decode(errors="ignore")
