@@ -15,13 +15,12 @@ from pathlib import Path
 
 from orchestrator_memory.lock import FileLock
 from orchestrator_memory.place import network
-from orchestrator_memory.sqlite import sqlite3
+from orchestrator_memory.sqlite import sqlite3, strict
 
 __all__ = ["Busy", "Door", "NetworkPlace", "NewerSchema", "Transaction", "now"]
 
 PRAGMAS = {
     "foreign_keys": "ON",
-    "trusted_schema": "OFF",
     "cell_size_check": "ON",
     "secure_delete": "ON",  # what is deleted is overwritten
     "journal_size_limit": 64 * 2**20,
@@ -162,6 +161,8 @@ class Door:
         connection.row_factory = sqlite3.Row
         for name, value in PRAGMAS.items():
             connection.execute(f"PRAGMA {name}={value}")
+        if strict():
+            connection.execute("PRAGMA trusted_schema=OFF")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         return connection
 

@@ -6,6 +6,8 @@ file. So nobody opens our files with ``sqlite3`` itself; files of others (MLflow
 
 from __future__ import annotations
 
+from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ else:
     except ImportError:  # no wheel for this platform
         import sqlite3
 
-__all__ = ["FIXED", "sound", "sqlite3"]
+__all__ = ["FIXED", "sound", "sqlite3", "strict"]
 
 FIXED = (3, 51, 3)
 """The version from which on a write-ahead log survives several writers and checkpointers (sqlite.org/wal.html)."""
@@ -27,3 +29,16 @@ def sound() -> bool:
     """Whether this SQLite is free of the bug that can corrupt a write-ahead log; the door's lock prevents it anyway."""
     version = sqlite3.sqlite_version_info
     return version >= FIXED or any(version[:2] == fixed[:2] and version >= fixed for fixed in BACKPORTED)
+
+
+@cache
+def strict() -> bool:
+    """Whether this SQLite can do without trust in the schema; 3.40 holds its own JSON functions there for unsafe."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("PRAGMA trusted_schema=OFF")
+        try:
+            db.execute("CREATE TABLE one(value TEXT CHECK(json_valid(value)))")
+            db.execute("INSERT INTO one VALUES('{}')")
+        except sqlite3.OperationalError:
+            return False
+    return True
