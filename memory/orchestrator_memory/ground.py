@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import select
 
 from orchestrator_memory.compiled import Statement, add, of, p
-from orchestrator_memory.door import Door, Transaction
+from orchestrator_memory.door import Door
 from orchestrator_memory.errors import NotFound, ReadOnly
 from orchestrator_memory.names import agent_name
 from orchestrator_memory.sqlite import sqlite3
@@ -28,18 +30,32 @@ class Ground:
     def __init__(self, door: Door, project: int, slug: str, clock: Callable[[], int], *, read_only: bool) -> None:
         """Stand on a database that is open and has the project."""
         self.door, self.project, self.slug, self.clock, self.read_only = door, project, slug, clock, read_only
+        self._one = threading.local()
 
-    def write(self) -> Transaction:
+    def write(self) -> AbstractContextManager[sqlite3.Connection]:
         """Hold the write transaction; nothing in it may wait for anything.
 
         Raises:
             ReadOnly: a newer version of the program wrote the database.
 
         """
+        held: sqlite3.Connection | None = getattr(self._one, "held", None)
+        if held is not None:
+            return nullcontext(held)
         if self.read_only:
             place = f"{self.door.path} was written by a newer version of the program and is only read."
             raise ReadOnly(f"{place} Use that version to write.")
         return self.door.write()
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """Make one transaction of all that this thread writes in the block; what it reads is what was before."""
+        with self.write() as db:
+            outer, self._one.held = getattr(self._one, "held", None), db
+            try:
+                yield
+            finally:
+                self._one.held = outer
 
     def read(self) -> sqlite3.Connection:
         """Return this thread's connection for reading."""
