@@ -246,6 +246,26 @@ def test_calls_name_tools_and_arguments_that_there_are(page: Path) -> None:
         assert arguments.keys() <= TOOLS[name], f"{name} has no argument {arguments.keys() - TOOLS[name]}"
 
 
+def test_both_agents_of_the_conversation_speak_under_their_names_and_close_their_tasks() -> None:
+    page = SKILLS["two-agents"]
+    spoken = [(name, {key: ast.unparse(value) for key, value in given.items()}) for name, given in calls(page)]
+    said = {
+        (name, given.get("agent"), given.get("action")) for name, given in spoken if name in MEMORY - {"share_context"}
+    }
+    for one in ("ml-orchestrator", "ml-engineer"):
+        assert ("log_task", repr(one), "'start'") in said
+        assert ("log_task", repr(one), "'finish'") in said
+        assert ("send_message", repr(one), None) in said
+        assert ("remember", repr(one), None) in said
+    kinds = [given["type"] for name, given in spoken if name == "send_message"]
+    assert kinds == ["'delegation'", "'delegation_result'", "'revision'", "'accepted'"]
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    for call in re.findall(
+        r"^(?:log_task|remember|send_message|read_messages|recall_memory)\(.*?\)$", "".join(blocks), re.M | re.S
+    ):
+        assert 'agent="ml-' in call
+
+
 @each_agent
 def test_an_agent_has_the_tools_that_its_text_names(one: Agent) -> None:
     named = {text.partition("(")[0] for text in code(one.path)} & TOOLS.keys()
