@@ -17,7 +17,7 @@ from orchestrator_memory.errors import Held, NotFound, NotYours, Stale
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.intake import number, taken
 from orchestrator_memory.letters import letters
-from orchestrator_memory.moments import micros, spoken
+from orchestrator_memory.moments import GREATEST, micros, spoken
 from orchestrator_memory.names import word
 from orchestrator_memory.posting import caught_up, heard
 from orchestrator_memory.sqlite import sqlite3
@@ -127,6 +127,7 @@ class Deliveries:
 
         """
         count = 0
+        number("fence", fence, 1, GREATEST)
         with self._ground.write() as db:
             number_of, at = self._ground.agent(db, agent), self._ground.clock()
             for uid in uids:
@@ -217,6 +218,7 @@ class Deliveries:
         return number_of
 
     def _change(self, statement: Statement, agent: str, uid: str, fence: int | None, **values: Any) -> None:  # noqa: ANN401
+        number("fence", fence, 1, GREATEST)
         with self._ground.write() as db:
             about: dict[str, Any] = {"agent": self._ground.agent(db, agent), "project": self._ground.project}
             if not statement(db, uid=uid, fence=fence, **about, **values).rowcount:

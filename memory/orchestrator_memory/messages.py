@@ -11,8 +11,9 @@ from sqlalchemy import select, update
 from orchestrator_memory.compiled import Statement, add, of, p
 from orchestrator_memory.deliveries import Deliveries
 from orchestrator_memory.errors import Conflict, NotFound, Refused
-from orchestrator_memory.intake import taken, values
+from orchestrator_memory.intake import number, taken, values
 from orchestrator_memory.letters import ABOUT_MESSAGE, JOINED, PRIORITIES, letters
+from orchestrator_memory.moments import GREATEST
 from orchestrator_memory.names import agent_name, new_uid, word
 from orchestrator_memory.posting import post
 from orchestrator_memory.sqlite import sqlite3
@@ -86,6 +87,7 @@ class Messages(Deliveries):
         """
         ground = self._ground
         draft = self._draft(body, to, kind=type, priority=priority, subject=subject, details=details)
+        number("expires", expires, 0, GREATEST)
         about = draft.columns | {"ack": int(ack), "key": None if key is None else taken("key", key, 200).text}
         names = draft.to
         with ground.write() as db:

@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 
 from orchestrator_memory.errors import Refused
 
-__all__ = ["micros", "spoken"]
+__all__ = ["GREATEST", "micros", "spoken"]
+
+GREATEST = 2**62
+"""No number that comes in is greater: SQLite's end at 2**63."""
 
 
 def micros(field: str, seconds: float, most: float, *, least: float = 0.001) -> int:
