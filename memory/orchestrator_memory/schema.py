@@ -2,18 +2,18 @@
 
 The first step is what `tables` declares, written out, with the index for the search, which SQLAlchemy does not know; a
 test holds the two together.
+
+The index keeps FTS5's first format: one that has erased by ``secure-delete`` cannot be read, nor rebuilt, by an SQLite
+before 3.42, and a database may be opened by another Python tomorrow. `forgetting` rebuilds it instead.
 """
 
 from __future__ import annotations
 
 from importlib.resources import files
 
-from orchestrator_memory.sqlite import sqlite3
-
-__all__ = ["AREA", "STEPS", "harden"]
+__all__ = ["AREA", "STEPS"]
 
 AREA = "memory"
-SECURE_DELETE = (3, 42, 0)
 
 
 def _steps() -> tuple[str, ...]:
@@ -26,9 +26,3 @@ def _steps() -> tuple[str, ...]:
 
 
 STEPS = _steps()
-
-
-def harden(db: sqlite3.Connection) -> None:
-    """Have the search index erase what is removed from it, where this SQLite can."""
-    if sqlite3.sqlite_version_info >= SECURE_DELETE:
-        db.execute("INSERT INTO memory_words(memory_words, rank) VALUES('secure-delete', 1)")

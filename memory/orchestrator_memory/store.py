@@ -23,7 +23,7 @@ from orchestrator_memory.messages import Messages
 from orchestrator_memory.names import slug
 from orchestrator_memory.redaction import known, named
 from orchestrator_memory.reservations import Reservations
-from orchestrator_memory.schema import AREA, STEPS, harden
+from orchestrator_memory.schema import AREA, STEPS
 from orchestrator_memory.tables import Meta, Project
 from orchestrator_memory.tasks import Tasks
 
@@ -73,7 +73,7 @@ class MemoryStore:
         known(named(os.environ))
         door = Door(path, synchronous=synchronous, anywhere=anywhere)
         try:
-            door.migrate(AREA, STEPS, harden)
+            door.migrate(AREA, STEPS)
             newer = False
         except NewerSchema:
             newer = True

@@ -139,6 +139,7 @@ class Memory(Table, table=True):
         Index("memory_agent", "project_id", "agent_id", "created_at"),
         Index("memory_expires", "expires_at", sqlite_where=text("expires_at IS NOT NULL")),
         Index("memory_run", "run", sqlite_where=text("run IS NOT NULL")),
+        Index("memory_superseded", "superseded_by", sqlite_where=text("superseded_by IS NOT NULL")),
         KEYED,
     )
     id: int | None = _id()
@@ -263,7 +264,11 @@ class Delegation(Table, table=True):
     """A part of a task that was given to another agent."""
 
     __tablename__: ClassVar[Any] = "delegation"
-    __table_args__ = (_one_of("outcome", "open", "success", "partial", "failure", "cancelled"), PAIRED)
+    __table_args__ = (
+        _one_of("outcome", "open", "success", "partial", "failure", "cancelled"),
+        Index("delegation_child", "child_task_id", sqlite_where=text("child_task_id IS NOT NULL")),
+        PAIRED,
+    )
     task_id: int = _refers("task.id", primary_key=True, ondelete="CASCADE")
     number: int = Field(primary_key=True)
     to_agent_id: int = _refers("agent.id")
@@ -313,6 +318,7 @@ class Message(Table, table=True):
         *_valid("details", "flags"),
         UniqueConstraint("sender_id", "key"),
         Index("message_thread", "project_id", "thread"),
+        Index("message_reply", "reply_to", sqlite_where=text("reply_to IS NOT NULL")),
         Index("message_open", "project_id", "id", sqlite_where=text("broadcast = 1")),
         KEYED,
     )

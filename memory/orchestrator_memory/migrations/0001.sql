@@ -144,6 +144,7 @@ CREATE INDEX memory_expires ON memory (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX memory_kind ON memory (project_id, kind, created_at);
 CREATE UNIQUE INDEX memory_once ON memory (project_id, ifnull(agent_id, 0), kind, digest) WHERE valid_to IS NULL;
 CREATE INDEX memory_run ON memory (run) WHERE run IS NOT NULL;
+CREATE INDEX memory_superseded ON memory (superseded_by) WHERE superseded_by IS NOT NULL;
 CREATE TABLE message (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	uid TEXT NOT NULL,
@@ -176,6 +177,7 @@ CREATE TABLE message (
 )
  STRICT;
 CREATE INDEX message_open ON message (project_id, id) WHERE broadcast = 1;
+CREATE INDEX message_reply ON message (reply_to) WHERE reply_to IS NOT NULL;
 CREATE INDEX message_thread ON message (project_id, thread);
 CREATE TABLE reservation (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -254,6 +256,7 @@ CREATE TABLE delegation (
 )
  WITHOUT ROWID,
  STRICT;
+CREATE INDEX delegation_child ON delegation (child_task_id) WHERE child_task_id IS NOT NULL;
 CREATE TABLE delivery (
 	agent_id INTEGER NOT NULL,
 	message_id INTEGER NOT NULL,
