@@ -38,11 +38,13 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "entropy": (0.5, 0.5),
     "skewness": (0.5, 3.0),
     "correlation": (0.5, 0.4),
-    "linear": (1.5, 0.5),
-    "tree": (1.5, 0.5),
-    "near": (1.5, 0.5),
+    "linear": (2.0, 0.5),
+    "tree": (2.0, 0.5),
+    "near": (2.0, 0.5),
 }
 """The weight of a number, and the difference from which on two are not alike at all; below, it counts in proportion."""
+SHARES = frozenset({"numeric", "categorical", "boolean", "date", "text", "missing"})
+"""Of these, what neither table has is no evidence."""
 OTHER = 0.5
 """The weight of any other number, which is compared by its difference in proportion to the larger of the two."""
 LABELS: dict[str, float] = {"schema": 1.0, "target": 0.5, "metric": 0.5}
@@ -161,6 +163,8 @@ def _compared(row: sqlite3.Row, wanted: Fingerprint) -> RelatedRun | None:
 def _parts(one: Fingerprint, other: Fingerprint) -> Iterator[tuple[str, float, float]]:
     """Return the name of each part that both have, how alike it is, and its weight."""
     for name in sorted({*one.numbers} & {*other.numbers}):
+        if name in SHARES and not one.numbers[name] and not other.numbers[name]:
+            continue
         weight, scale = NUMBERS.get(name, (OTHER, 0.0))
         yield name, _close(one.numbers[name], other.numbers[name], scale), weight
     for name in sorted({*one.labels} & {*other.labels} - {TASK}):

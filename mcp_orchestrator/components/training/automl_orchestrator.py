@@ -1,26 +1,25 @@
-"""Search over whole pipelines: a fixed portfolio, then TPE, on the folds of a training part, within a time limit."""
+"""Search over whole pipelines: what worked elsewhere, a portfolio, then TPE, on folds, within a time limit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
 from mcp_orchestrator.errors import NotReady
 from mcp_orchestrator.methods.columns.features import FeatureSpec
-from mcp_orchestrator.methods.search import rounds, tries
+from mcp_orchestrator.methods.search import candidates, examples, recalling, rounds, trainings, tries
 from mcp_orchestrator.methods.search.branin import branin_gap
-from mcp_orchestrator.methods.search.candidates import Stop
 from mcp_orchestrator.methods.search.choice import Ensemble
 from mcp_orchestrator.methods.search.findings import Leaderboard, Study, Tried, leaderboard_of
 from mcp_orchestrator.methods.search.posing import Validation
 from mcp_orchestrator.methods.search.proposals import Method
-from mcp_orchestrator.methods.search.question import Question, Task
+from mcp_orchestrator.methods.search.question import MOST_STARTS, Question, Task
 from mcp_orchestrator.methods.search.searching import searched
+from mcp_orchestrator.methods.search.starts import Start, Warm
 from mcp_orchestrator.methods.search.studies import NAME, Studies
-from mcp_orchestrator.methods.search.tries import Proposed, Scored
 from mcp_orchestrator.values import Data, Value
 
 ABOUT = About(tier=2, libraries=("sklearn", "optuna"), aliases=("automl",))
@@ -28,7 +27,9 @@ ABOUT = About(tier=2, libraries=("sklearn", "optuna"), aliases=("automl",))
 Name = Annotated[str, Field(pattern=NAME, description="The study.")]
 Asked = Annotated[Question, Field(description="What is tried, and how it is compared.")]
 Reach = Annotated[rounds.Extent, Field(description="How far the search goes.")]
-LINEAR: dict[str, Any] = {"number": 0, "family": "linear", "params": {}}
+TABLE = {"data": "builtin:iris", "question": {"target": "target"}}
+Run = Annotated[str, Field(min_length=1, max_length=80)]
+First = Annotated[list[Start], Field(max_length=MOST_STARTS, description="Configurations that are tried first.")]
 Place = Annotated[int, Field(ge=0, le=1_000_000, description="The round, from 0.")]
 
 
@@ -38,26 +39,6 @@ class Stopping(Value):
     name: str
     running: bool
     trials: int
-
-
-def _example(ctx: Context) -> None:
-    """Make the studies that the examples name."""
-    for name, seed in (("example", 0), ("other", 1)):
-        asked = {"data": "builtin:iris", "target": "target", "families": ["linear"], "trials": 4, "folds": 3}
-        start.call(ctx, {**asked, "name": name, "seed": seed})
-
-
-def _proposals(ctx: Context) -> None:
-    """Propose the candidates that the examples tell of."""
-    question = {"target": "target", "families": ["linear"], "method": "none", "folds": 3}
-    for name in ("told", "told-other"):
-        propose.call(ctx, {"name": name, "data": "builtin:iris", "question": question, "extent": {"trials": 1}})
-
-
-def _results(state: str) -> list[dict[str, Any]]:
-    """Return what came out of a round of one candidate, for the examples."""
-    scores = [] if state == "failed" else [[fold, 0.9 + fold / 100] for fold in range(2 if state == "cut" else 3)]
-    return [LINEAR | {"scores": scores, "state": state}]
 
 
 @capability(
@@ -88,6 +69,7 @@ def start(
     patience: Annotated[int | None, Field(ge=1, le=10_000, description="Trials without gain before it stops.")] = 12,
     pruning: Annotated[bool, Field(description="Give up hopeless candidates after two folds.")] = True,
     ensemble: Annotated[Ensemble, Field(description="auto keeps a blend only where it is clearly better.")] = "auto",
+    first: First = [],  # noqa: B006
     name: Annotated[
         str | None, Field(pattern=NAME, description="Keeps the study under this name; it can be resumed.")
     ] = None,
@@ -118,11 +100,49 @@ def start(
         pruning=pruning,
         ensemble=ensemble,
         seed=ctx.seed if seed is None else seed,
+        first=first,
     )
     return searched(ctx, name or ctx.run, question, _frozen(ctx, data, target), trials=trials, seconds=seconds)
 
 
-@capability(example={"name": "example", "trials": 6}, contrast={"trials": 7}, before=_example, at_home=True)
+@capability(example=TABLE, contrast={"data": "builtin:wine"}, at_home=True)
+def related(
+    ctx: Context,
+    data: Data,
+    question: Asked,
+    *,
+    warm: Annotated[Warm, Field(description="off: the fingerprint alone.")] = "auto",
+    runs: Annotated[list[Run], Field(max_length=3, description="Start from exactly these trainings.")] = [],  # noqa: B006
+    extent: Reach = rounds.Extent(),  # noqa: B008 - frozen
+) -> recalling.Recalled:
+    """Recall what worked on similar data: configurations for a search to start from, and the runs they come from.
+
+    Raises:
+        InvalidInput: a column does not exist or does not fit, or runs are named and the search could not use them.
+        UnknownName, StateUnavailable: the memory has nothing of a run that is named, or cannot be read.
+
+    """
+    from mcp_orchestrator.methods.tables import frame
+
+    uri = _frozen(ctx, data, question.target)
+    return recalling.recalled(ctx, frame(ctx, uri), uri, question, warm=warm, runs=runs, extent=extent)
+
+
+@capability(example={"runs": ["trained"]}, contrast={"runs": ["other"]}, before=examples.trainings, at_home=True)
+def remembered(
+    ctx: Context,
+    runs: Annotated[list[Run], Field(min_length=1, max_length=100, description="Runs of trainings.")],
+) -> trainings.Remembered:
+    """Return what the memory has of trainings that a search could start from.
+
+    Raises:
+        UnknownName, StateUnavailable: it has nothing of one of them, or cannot be read.
+
+    """
+    return trainings.remembered(ctx, runs)
+
+
+@capability(example={"name": "example", "trials": 6}, contrast={"trials": 7}, before=examples.studies, at_home=True)
 def resume(
     ctx: Context,
     name: Name,
@@ -141,7 +161,7 @@ def resume(
     return searched(ctx, name, Question.of(asked), asked["data"], trials=trials, seconds=seconds)
 
 
-@capability(example={"name": "example"}, contrast={"name": "other"}, before=_example, at_home=True)
+@capability(example={"name": "example"}, contrast={"name": "other"}, before=examples.studies, at_home=True)
 def best(ctx: Context, name: Name) -> Tried:
     """Return the best trial of a kept study so far, also while it runs.
 
@@ -156,7 +176,7 @@ def best(ctx: Context, name: Name) -> Tried:
     return rows[0]
 
 
-@capability(example={"name": "example"}, contrast={"top": 1}, before=_example, at_home=True)
+@capability(example={"name": "example"}, contrast={"top": 1}, before=examples.studies, at_home=True)
 def leaderboard(
     ctx: Context,
     name: Name,
@@ -172,7 +192,7 @@ def leaderboard(
     return board.model_copy(update={"rows": board.rows[:top]})
 
 
-@capability(example={"name": "example"}, contrast={"name": "other"}, before=_example, at_home=True)
+@capability(example={"name": "example"}, contrast={"name": "other"}, before=examples.studies, at_home=True)
 def stop(ctx: Context, name: Name) -> Stopping:
     """Ask a running search to end after the trials under way; what it has found is returned by the search itself.
 
@@ -207,19 +227,19 @@ def propose(
 
 
 @capability(
-    example={"data": "builtin:iris", "question": {"target": "target", "folds": 3}, "candidate": LINEAR},
-    contrast={"candidate": LINEAR | {"family": "neighbors"}},
+    example={"data": "builtin:iris", "question": {"target": "target", "folds": 3}, "candidate": examples.LINEAR},
+    contrast={"candidate": examples.LINEAR | {"family": "neighbors"}},
 )
 def score(
     ctx: Context,
     data: Data,
     question: Asked,
-    candidate: Annotated[Proposed, Field(description="What to try.")],
+    candidate: Annotated[tries.Proposed, Field(description="What to try.")],
     *,
-    incumbent: Annotated[Scored | None, Field(description="Given up when clearly worse than this one.")] = None,
+    incumbent: Annotated[tries.Scored | None, Field(description="Given up when clearly worse than this one.")] = None,
     fold: Annotated[int | None, Field(ge=0, le=19, description="This fold alone.")] = None,
     seconds: Annotated[float | None, Field(gt=0, le=86_400, description="Time limit; finished folds count.")] = None,
-) -> Scored:
+) -> tries.Scored:
     """Try one candidate on the folds; what it predicts for the rows that it did not see is stored.
 
     A candidate that cannot be trained is an answer, with the reason. Needs no study.
@@ -228,15 +248,15 @@ def score(
 
 
 @capability(
-    example={"name": "told", "results": _results("complete"), "extent": {"trials": 1}},
-    contrast={"name": "told-other", "results": _results("failed")},
-    before=_proposals,
+    example={"name": "told", "results": examples.results("complete"), "extent": {"trials": 1}},
+    contrast={"name": "told-other", "results": examples.results("failed")},
+    before=examples.proposals,
     at_home=True,
 )
 def tell(
     ctx: Context,
     name: Name,
-    results: Annotated[list[Scored], Field(description="What came out, in the order of the proposals.")],
+    results: Annotated[list[tries.Scored], Field(description="What came out, in the order of the proposals.")],
     extent: Reach,
     number: Place = 0,
 ) -> rounds.Told:
@@ -251,18 +271,18 @@ def tell(
 
 
 @capability(
-    example={"name": "one", "data": "builtin:iris", "question": {"target": "target"}, "tried": _results("complete")},
-    contrast={"tried": _results("cut")},
+    example=TABLE | {"name": "one", "tried": examples.results("complete")},
+    contrast={"tried": examples.results("cut")},
 )
 def conclude(
     ctx: Context,
     name: Name,
     data: Data,
     question: Asked,
-    tried: Annotated[list[Scored], Field(description="All candidates, as the study has them at its end.")],
+    tried: Annotated[list[tries.Scored], Field(description="All candidates, as the study has them at its end.")],
     *,
-    finals: Annotated[list[Scored], Field(description="The best ones on further folds.")] = [],  # noqa: B006
-    stopped_by: Annotated[Stop, Field(description="Why the search ended.")] = "trials",
+    finals: Annotated[list[tries.Scored], Field(description="The best ones on further folds.")] = [],  # noqa: B006
+    stopped_by: Annotated[candidates.Stop, Field(description="Why the search ended.")] = "trials",
     notes: Annotated[list[str], Field(description="What is to be said with the result.")] = [],  # noqa: B006
     seconds: Annotated[float, Field(ge=0, le=1e9, description="What the search has taken.")] = 0.0,
 ) -> Study:
@@ -290,7 +310,7 @@ def known_answer(ctx: Context) -> Iterator[Check]:
     yield Check("TPE on Branin, 100 trials, 5 seeds: median gap", gaps["bayesian"][2], 0.019, 0.011)
     yield Check("TPE on Branin, 100 trials, 5 seeds: worst gap", gaps["bayesian"][-1], 0.02, 0.015)
     yield Check("and its median is below that of chance", gaps["bayesian"][2] < gaps["random"][2], expected=True)
-    _example(ctx)
+    examples.studies(ctx)
     yield Check("4 trials are kept", leaderboard.call(ctx, {"name": "other"}).trials >= 4, expected=True)
     more = resume.call(ctx, {"name": "other", "trials": 8})
     yield Check("and 8 are there after it is resumed", more.trials, 8)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.methods.columns.features import FeatureSpec
 from mcp_orchestrator.methods.search.candidates import Candidate, Found, Stop
+from mcp_orchestrator.methods.search.starts import Start, distinct
 from mcp_orchestrator.methods.search.studies import Studies
 from mcp_orchestrator.methods.training.pipelines import Member
 from mcp_orchestrator.values import Value
@@ -16,7 +20,7 @@ from mcp_orchestrator.values import Value
 if TYPE_CHECKING:
     from mcp_orchestrator.methods.search.problem import Problem
 
-__all__ = ["Leaderboard", "Study", "Tried", "leaderboard_of", "study_of"]
+__all__ = ["Leaderboard", "Study", "Tried", "Warmed", "leaderboard_of", "study_of"]
 
 
 class Tried(Value):
@@ -31,6 +35,17 @@ class Tried(Value):
     state: str
     reason: str = ""
     seconds: float
+
+
+class Warmed(Value):
+    """A trial whose configuration was found by another run, and whether it is a member of what was found here."""
+
+    trial: int
+    run: str
+    family: str
+    params: dict[str, Any]
+    score: float | None
+    won: bool
 
 
 class Study(Value):
@@ -55,6 +70,7 @@ class Study(Value):
     leaderboard: list[Tried]
     trials: int
     stopped_by: Stop
+    warm: list[Warmed] = Field(default_factory=list[Warmed])
     oof: str | None
     notes: list[str]
     seconds: float
@@ -70,8 +86,10 @@ class Leaderboard(Value):
     rows: list[Tried]
 
 
-def study_of(ctx: Context, name: str, problem: Problem, found: Found, seconds: float) -> Study:
-    """Return what a search found, its out-of-fold predictions kept as a file."""
+def study_of(
+    ctx: Context, name: str, problem: Problem, found: Found, seconds: float, *, first: Sequence[Start] = ()
+) -> Study:
+    """Return what a search that began with ``first`` found, its out-of-fold predictions kept as a file."""
     from mcp_orchestrator.methods.training.outoffold import OutOfFold, keep
 
     oof = None
@@ -101,6 +119,7 @@ def study_of(ctx: Context, name: str, problem: Problem, found: Found, seconds: f
         leaderboard=rows,
         trials=len(rows),
         stopped_by=found.stopped_by,
+        warm=_warm(problem, found, first),
         oof=oof,
         notes=found.notes,
         seconds=seconds,
@@ -122,6 +141,24 @@ def leaderboard_of(ctx: Context, name: str) -> Leaderboard:
     rows = sorted((_row(one) for one in ended), key=lambda row: _rank(row, greater_is_better=greater))
     metric = str(study.user_attrs.get("metric", "value"))
     return Leaderboard(name=name, metric=metric, greater_is_better=greater, trials=len(rows), rows=rows)
+
+
+def _warm(problem: Problem, found: Found, first: Sequence[Start]) -> list[Warmed]:
+    """Return the trials that were begun with: the first ones, each configuration once."""
+    members = [one.number for one, _ in found.members]
+    by_number = {one.number: one for one in found.candidates}
+    return [
+        Warmed(
+            trial=number,
+            run=start.run,
+            family=tried.family,
+            params=tried.params,
+            score=_finite(tried.score),
+            won=number in members,
+        )
+        for number, start in enumerate(distinct(first, problem.shape))
+        if (tried := by_number.get(number)) is not None
+    ]
 
 
 def _row(one: Candidate) -> Tried:

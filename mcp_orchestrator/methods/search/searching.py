@@ -46,7 +46,7 @@ def searched(ctx: Context, name: str, question: Question, data: str, *, trials: 
             study = studies.create(name, question.asked(data), greater_is_better=greater)
             study.set_user_attr("metric", problem.metric.name)
             found = _run(ctx, problem, question, study, limits=limits, callbacks=callbacks)
-    return study_of(ctx, name, problem, found, round(time.monotonic() - began, 3))
+    return study_of(ctx, name, problem, found, round(time.monotonic() - began, 3), first=question.first)
 
 
 def _run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,7 +12,10 @@ from mcp_orchestrator.methods.training.estimators import Shape
 from mcp_orchestrator.methods.training.families import FAMILIES, Choice, Family, Params, Range
 from mcp_orchestrator.values import Value
 
-__all__ = ["Start", "begun", "why_not"]
+__all__ = ["Start", "Warm", "begun", "cold_because", "completed", "distinct", "why_not"]
+
+Warm = Literal["auto", "off"]
+WEIGHT = "class_weight"
 
 
 class Start(Value):
@@ -31,15 +34,18 @@ def begun(starts: Sequence[Start], families: Sequence[Family], shape: Shape) -> 
             its bounds.
 
     """
-    ready: list[tuple[str, Params]] = []
     for place, one in enumerate(starts):
         problem = why_not(one, families, shape)
         if problem:
             raise InvalidInput(f"first[{place}]", problem, then="Leave it out, or change it.")
-        known = one.family, completed(one, FAMILIES[one.family], shape)
-        if known not in ready:
-            ready.append(known)
-    return ready
+    return [(one.family, one.params) for one in distinct(starts, shape)]
+
+
+def distinct(starts: Sequence[Start], shape: Shape) -> list[Start]:
+    """Return configurations that can be tried, complete, each one once."""
+    whole = [one.model_copy(update={"params": completed(one, FAMILIES[one.family], shape)}) for one in starts]
+    keys = [(one.family, one.params) for one in whole]
+    return [one for place, one in enumerate(whole) if keys.index(keys[place]) == place]
 
 
 def why_not(start: Start, families: Sequence[Family], shape: Shape) -> str:
@@ -58,14 +64,22 @@ def why_not(start: Start, families: Sequence[Family], shape: Shape) -> str:
     return ""
 
 
+def cold_because(method: str, validation: str, warm: str) -> str:
+    """Return why a search starts from nothing whatever is known, or an empty text."""
+    if warm == "off":
+        return "tuning.warm is off"
+    if method in {"none", "grid"}:
+        return f"the method {method!r} tries fixed settings"
+    if validation == "none":
+        return "without validation, what worked elsewhere cannot be compared with anything"
+    return ""
+
+
 def completed(start: Start, family: Family, shape: Shape) -> Params:
     """Return the parameters of a configuration, with class weights where they are tuned here, and only there."""
     space, usual = family.space(shape), family.defaults(shape)[0]
     given = {name: value for name, value in start.params.items() if name != WEIGHT or name in space}
-    return {WEIGHT: usual[WEIGHT], **given} if WEIGHT in space else given
-
-
-WEIGHT = "class_weight"
+    return {**given, WEIGHT: given.get(WEIGHT, usual[WEIGHT])} if WEIGHT in space else given
 
 
 def _admits(part: Range | Choice, value: Any) -> bool:  # noqa: ANN401 - whatever was kept

@@ -157,7 +157,7 @@ def conclude(
     if screens(problem.shape, len(problem.folds)):
         even(ahead, len(problem.folds))
     found = choose(problem, candidates, question.ensemble, stopped_by, notes)
-    return study_of(ctx, name, problem, found, round(seconds + time.monotonic() - began, 3))
+    return study_of(ctx, name, problem, found, round(seconds + time.monotonic() - began, 3), first=question.first)
 
 
 def _store(ctx: Context, one: Candidate) -> str:
