@@ -48,11 +48,19 @@ class Deliveries:
         """Keep them in a database."""
         self._ground = ground
 
-    def inbox(self, agent: str, *, most: int = 20, thread: str | None = None, all: bool = False) -> list[Letter]:  # noqa: A002
+    def inbox(
+        self,
+        agent: str,
+        *,
+        most: int = 20,
+        thread: str | None = None,
+        all: bool = False,  # noqa: A002
+        peek: bool = False,
+    ) -> list[Letter]:
         """Return what is neither acknowledged nor expired, the oldest of the highest priority first.
 
         Nothing is consumed; that it was read is noted, and a receipt whose ``read`` is None was new until now. With
-        ``all``, also what is acknowledged or dead, the newest first.
+        ``all``, also what is acknowledged or dead, the newest first. Somebody else may ``peek``, which is not noted.
 
         Raises:
             NotFound: there is no such agent.
@@ -63,7 +71,7 @@ class Deliveries:
         db = ground.read()
         rows = statement(db, agent=number_of, thread=thread, at=ground.clock(), most=most_of(most)).fetchall()
         new = [row["id"] for row in rows if row["read_at"] is None]
-        if new and not ground.read_only:
+        if new and not peek and not ground.read_only:
             with ground.write() as writer:
                 claims.READ(writer, agent=number_of, messages=json.dumps(new), at=ground.clock())
         return letters(db, rows, one=True)
@@ -241,7 +249,7 @@ class Deliveries:
             until = spoken(row["lease_until"])
             what = f"{row['claimed_by']!r} has claimed message {uid} until {until}, with fence {row['attempts']}."
             if fence is None:
-                raise Held(f"{what} Wait until it is settled, or claim it after that time.")
+                raise Held(f"{what} If that is you, give the fence; else claim it after that time.")
         else:
             what = f"Message {uid} is {row['state']}, after {row['attempts']} claims."
         raise Stale(f"{what} This claim is not the present one; leave the message, or claim it again.")
