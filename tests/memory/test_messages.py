@@ -201,8 +201,9 @@ def test_the_same_key_is_the_same_message_and_another_text_under_it_a_conflict(s
     assert (first.new, again.new, again.message.uid) == (True, False, first.message.uid)
     assert store.messages.send("reviewer", "Mine", to=["trainer"], key="k").new
     for other in ({"body": "Twice"}, {"to": ["reviewer"]}, {"to": []}, {"type": "warning"}, {"subject": "Other"}):
+        asked: Any = {"body": "Once", "to": ["trainer"], "key": "k", **other}
         with pytest.raises(Conflict, match=first.message.uid):
-            store.messages.send("lead", **{"body": "Once", "to": ["trainer"], "key": "k", **other})
+            store.messages.send("lead", **asked)
     assert len(store.messages.inbox("trainer", all=True)) == 2
 
 
@@ -238,8 +239,9 @@ def test_what_is_not_acceptable_is_refused_and_nothing_is_sent(
     store: MemoryStore, given: dict[str, Any], says: str
 ) -> None:
     known(store, "trainer")
+    asked: Any = {"body": "text", "to": ["trainer"], **given}
     with pytest.raises(Refused, match=says):
-        store.messages.send("lead", **{"body": "text", "to": ["trainer"], **given})
+        store.messages.send("lead", **asked)
     assert store.messages.unread("trainer") == 0
 
 
