@@ -19,6 +19,8 @@ from orchestrator_memory.sqlite import sqlite3, strict
 
 __all__ = ["Busy", "Door", "NetworkPlace", "NewerSchema", "Transaction", "now"]
 
+TIMEOUT = 30
+"""Seconds for which a connection waits for a writer that does not come through this door."""
 PRAGMAS = {
     "foreign_keys": "ON",
     "cell_size_check": "ON",
@@ -140,6 +142,21 @@ class Door:
             self._readers.connection = connection
         return connection
 
+    def scoured(self, *, seconds: float = 5.0) -> bool:
+        """Rewrite the database without a trace of what was deleted from it, and empty its log.
+
+        False where somebody went on reading what was before for longer than ``seconds``: the log is not empty then.
+        Takes as long as writing the whole file, and as much room again meanwhile.
+        """
+        with self._locked():
+            self._writer.execute("VACUUM")
+            self._writer.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+            try:
+                held, pages, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._writer.execute(f"PRAGMA busy_timeout={TIMEOUT * 1000}")
+        return not held and not pages
+
     def close(self) -> None:
         """Close the writer; readers close with their threads."""
         with self._mutex:
@@ -154,7 +171,7 @@ class Door:
         connection = sqlite3.connect(
             self.path,
             isolation_level=None,
-            timeout=30,
+            timeout=TIMEOUT,
             check_same_thread=False,
             factory=_Connection,
         )

@@ -16,6 +16,7 @@ from orchestrator_memory.collaboration import Collaborations
 from orchestrator_memory.compiled import Statement, add, of, p
 from orchestrator_memory.context import SharedContext
 from orchestrator_memory.door import Door, NewerSchema, now
+from orchestrator_memory.forgetting import Forgotten, forget
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.marks import key
 from orchestrator_memory.memories import Memories
@@ -23,6 +24,7 @@ from orchestrator_memory.messages import Messages
 from orchestrator_memory.names import slug
 from orchestrator_memory.redaction import known, named
 from orchestrator_memory.reservations import Reservations
+from orchestrator_memory.retention import Keep, Pruned, prune
 from orchestrator_memory.schema import AREA, STEPS
 from orchestrator_memory.tables import Meta, Project
 from orchestrator_memory.tasks import Tasks
@@ -103,6 +105,23 @@ class MemoryStore:
         with self.ground.write() as db:
             KEEP(db, key=kept, value=str(value))
         return value
+
+    def prune(self, keep: Keep | None = None, *, dry: bool = False) -> Pruned:
+        """Let go what its time is over for; see `retention`."""
+        return prune(self.ground, keep, dry=dry)
+
+    def forget(
+        self,
+        *,
+        uid: str | None = None,
+        agent: str | None = None,
+        text: str | None = None,
+        hard: bool = False,
+        dry: bool = False,
+        seconds: float = 5.0,
+    ) -> Forgotten:
+        """Forget one thing, all of an agent, or everything with a text in it; see `forgetting`."""
+        return forget(self.ground, uid=uid, agent=agent, text=text, hard=hard, dry=dry, seconds=seconds)
 
     def close(self) -> None:
         """Close the database."""
