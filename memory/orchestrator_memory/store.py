@@ -15,6 +15,7 @@ from orchestrator_memory.agents import Agents
 from orchestrator_memory.collaboration import Collaborations
 from orchestrator_memory.compiled import Statement, add, of, p
 from orchestrator_memory.context import SharedContext
+from orchestrator_memory.counting import stats
 from orchestrator_memory.door import Door, NewerSchema, now
 from orchestrator_memory.forgetting import Forgotten, forget
 from orchestrator_memory.ground import Ground
@@ -28,6 +29,7 @@ from orchestrator_memory.retention import Keep, Pruned, prune
 from orchestrator_memory.schema import AREA, STEPS
 from orchestrator_memory.tables import Meta, Project
 from orchestrator_memory.tasks import Tasks
+from orchestrator_memory.values import Stats
 
 __all__ = ["MemoryStore"]
 
@@ -92,6 +94,10 @@ class MemoryStore:
     def changes(self) -> int:
         """Return a number that is another one after another connection has written; asking costs microseconds."""
         return int(self.door.read().execute("PRAGMA data_version").fetchone()[0])
+
+    def stats(self) -> Stats:
+        """Return how much there is of everything, now."""
+        return stats(self.ground)
 
     def mark(self, name: str, value: int | None = None) -> int:
         """Return a number that a program keeps here, 0 before it has; with a ``value``, keep that one.
