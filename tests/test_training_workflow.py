@@ -183,6 +183,7 @@ def test_nothing_that_is_fitted_or_chosen_has_seen_the_test_part(orchestrator: O
         "load",
         "check",
         "split",
+        "recall",
         "tune",
         "fit",
         "calibrate",

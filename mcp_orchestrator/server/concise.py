@@ -11,12 +11,15 @@ TOP = 5
 WHOLE = {"steps", "gates", "next", "artifacts"}
 FILE = {"name", "path"}
 DETAILS = {"fold_scores", "members", "bins"}
+MARKS = {"fingerprint"}
+"""What is for programs alone."""
 UNMOVED = {"steady", "not compared"}
 
 
 def concise(facts: dict[str, Any]) -> dict[str, Any]:
     """Return a run's facts with the first entries of each list of objects, files by name and place, no inner detail."""
-    short = {name: value if name in WHOLE else _short(value) for name, value in facts.items()}
+    shown = {name: value for name, value in facts.items() if name not in MARKS}
+    short = {name: value if name in WHOLE else _short(value) for name, value in shown.items()}
     files: list[dict[str, Any]] = facts.get("artifacts") or []
     short["artifacts"] = [{key: value for key, value in one.items() if key in FILE} for one in files]
     drift: dict[str, Any] = facts.get("drift") or {}

@@ -11,12 +11,14 @@ from mcp_orchestrator.errors import InvalidInput
 from mcp_orchestrator.methods.columns.features import FeatureSpec
 from mcp_orchestrator.methods.judgement.gates import GateLimits
 from mcp_orchestrator.methods.metrics import metric_named
+from mcp_orchestrator.methods.search.starts import Warm, cold_because
 from mcp_orchestrator.methods.training.families import FAMILIES
 from mcp_orchestrator.values import Data, ModelRef
 
 __all__ = ["EvaluationSpec", "FeatureStore", "Gates", "TrainingSpec", "Tuning", "Validation"]
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$"  # spelt out: as \w, which is all of Unicode here, it takes 6 MB
+RunId = Annotated[str, Field(min_length=1, max_length=80)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
@@ -37,6 +39,12 @@ class Tuning(Part):
     seconds: Annotated[Seconds, Field(description="Time limit of the search; what has finished counts.")] = 120
     metric: Annotated[str | None, Field(description="What to optimise; by default what fits the task.")] = None
     pruning: Annotated[bool, Field(description="Give up hopeless candidates before their last fold.")] = True
+    warm: Annotated[
+        Warm, Field(description="auto: configurations that won on similar data are tried first; off: nothing known is.")
+    ] = "auto"
+    start_from: Annotated[
+        list[RunId], Field(max_length=3, description="Start from what exactly these trainings found.")
+    ] = []
     trials_as: Annotated[
         Literal["auto", "step", "steps"],
         Field(
@@ -147,6 +155,10 @@ class TrainingSpec(Part):
             metric_named(name, None if self.task == "auto" else self.task)
         if self.validation.group and self.validation.group == self.target:
             message = "validation.group is the target; name another column"
+            raise ValueError(message)
+        cold = cold_because(self.tuning.method, self.validation.method, self.tuning.warm)
+        if self.tuning.start_from and cold:
+            message = f"tuning.start_from has no use: {cold}"
             raise ValueError(message)
         if isinstance(self.threshold, float) and not 0 < self.threshold < 1:
             message = "threshold must lie between 0 and 1"

@@ -14,6 +14,7 @@ from mcp_orchestrator.components.training.production_registry import Registered
 from mcp_orchestrator.core.rows import StepRow
 from mcp_orchestrator.methods.judgement.gates import GateVerdict
 from mcp_orchestrator.methods.report.facts import Facts
+from mcp_orchestrator.methods.search.recalling import Recalled
 from mcp_orchestrator.methods.tables.splitting import Splits
 from mcp_orchestrator.methods.tables.verdict import Verdict
 from mcp_orchestrator.methods.training.importance import Importance
@@ -42,6 +43,9 @@ class TrainingSummary(BaseModel):
     data: dict[str, Any]
     spec: dict[str, Any]
     seed: int
+    search: dict[str, Any] = Field(default_factory=dict[str, Any])
+    warm_start: dict[str, Any] = Field(default_factory=dict[str, Any])
+    fingerprint: dict[str, Any] = Field(default_factory=dict[str, Any])
     next: list[str]
 
 
@@ -108,11 +112,13 @@ def facts_of(  # noqa: PLR0917 - one of each step
     )
 
 
-def summarize(
+def summarize(  # noqa: PLR0917 - one of each step
     facts: Facts,
     registered: Registered,
     gates: Gates,
     artifacts: list[Artifact],
+    study: Study,
+    known: Recalled | None,
     *,
     promoted: bool,
 ) -> TrainingSummary:
@@ -146,8 +152,35 @@ def summarize(
         data={**facts.dataset, "split": facts.split},
         spec=facts.spec,
         seed=facts.seed,
+        search={
+            "trials": study.trials,
+            "stopped_by": study.stopped_by,
+            "greater_is_better": study.greater_is_better,
+            "choice": study.choice,
+            "calibration": next((one["reason"] for one in facts.steps if one["name"] == "calibrate"), ""),
+        },
+        warm_start=_warm_start(study, known),
+        fingerprint={} if known is None else known.fingerprint.model_dump(mode="json"),
         next=_next(registered, promoted=promoted),
     )
+
+
+def _warm_start(study: Study, known: Recalled | None) -> dict[str, Any]:
+    """Return what the search was begun with, from which runs, and whether one of these trials won."""
+    if known is None:
+        return {"from": [], "won": False, "says": "cold: what is known could not be looked up"}
+    tried: dict[str, list[dict[str, Any]]] = {}
+    for one in study.warm:
+        tried.setdefault(one.run, []).append(one.model_dump(mode="json", exclude={"run"}))
+    return {
+        "from": [
+            {"run": one.run, "similarity": one.similarity, "configurations": tried.get(one.run, [])}
+            for one in known.sources
+        ],
+        "won": any(one.won for one in study.warm),
+        "says": known.says,
+        "identity": known.identity,
+    }
 
 
 def _next(registered: Registered, *, promoted: bool) -> list[str]:

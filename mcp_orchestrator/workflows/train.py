@@ -27,10 +27,11 @@ from mcp_orchestrator.methods.report.logbook import Tracked
 from mcp_orchestrator.methods.training.adjustment import ENOUGH
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.values import Artifact, Dataset, Estimate, Trained
+from mcp_orchestrator.workflows.lessons import lesson
 from mcp_orchestrator.workflows.quick import load_if_quick
 from mcp_orchestrator.workflows.spec import TrainingSpec
 from mcp_orchestrator.workflows.summary import TrainingSummary, facts_of, summarize
-from mcp_orchestrator.workflows.tuning import tuned
+from mcp_orchestrator.workflows.tuning import recall, tuned
 
 __all__ = ["STEPS", "train", "workflow"]
 
@@ -38,6 +39,7 @@ STEPS = (
     "load",
     "check",
     "split",
+    "recall",
     "tune",
     "fit",
     "calibrate",
@@ -61,13 +63,16 @@ def workflow(settings: Settings) -> Workflow:
     """Return the training workflow."""
 
     async def look(spec: TrainingSpec, call: Call) -> None:
+        if spec.tuning.start_from:
+            await call("automl_orchestrator", "remembered", {"runs": spec.tuning.start_from})
         table = await load_if_quick(settings, call, spec.data, spec.target, query=spec.query, table=spec.table)
         if table is not None:
             verdict = await call("training_data_loader", "check", _checked(table, spec))
             for name in (*spec.metrics, *([spec.tuning.metric] if spec.tuning.metric else [])):
                 metric_named(name, verdict["task"], len(verdict["classes"]) or None)
 
-    return Workflow("train", TrainingSpec, train, STEPS, settings.training_timeout, look, summary=SUMMARY)
+    limit = settings.training_timeout
+    return Workflow("train", TrainingSpec, train, STEPS, limit, look, summary=SUMMARY, lesson=lesson)
 
 
 async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
@@ -92,7 +97,9 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
         time=spec.validation.time,
         seed=spec.seed,
     )
-    study = await tuned(run, spec, checked.task, parts.train.uri, Policy(cpus=ALL))
+    known = await recall(run, spec, checked.task, parts.train.uri)
+    first = [] if known is None else known.starts
+    study = await tuned(run, spec, checked.task, parts.train.uri, Policy(cpus=ALL), first)
     await run.explain("tune", study.choice)
     fitted = await run.step(
         "fit",
@@ -169,7 +176,7 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
         )
     else:
         await run.skip("promote", gates.says)
-    return summarize(facts, registered, gates, artifacts, promoted=gates.passed)
+    return summarize(facts, registered, gates, artifacts, study, known, promoted=gates.passed)
 
 
 async def _calibrated(run: Run, spec: TrainingSpec, study: Study, model: Trained, data: str) -> Trained:

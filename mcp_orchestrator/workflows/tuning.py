@@ -7,7 +7,7 @@ what came out is told to the study. A crash repeats no trial that has ended; one
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mcp_orchestrator.components.training import automl_orchestrator
@@ -17,11 +17,13 @@ from mcp_orchestrator.core.rows import StepRow
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.errors import Cancelled, OrchestratorError, OutOfTime
 from mcp_orchestrator.methods.search.question import Question
+from mcp_orchestrator.methods.search.recalling import Recalled
 from mcp_orchestrator.methods.search.rounds import Extent, Told
+from mcp_orchestrator.methods.search.starts import Start
 from mcp_orchestrator.methods.search.tries import Left, Proposed, Scored
 from mcp_orchestrator.workflows.spec import TrainingSpec
 
-__all__ = ["tuned"]
+__all__ = ["recall", "tuned"]
 
 STUDIED = ("propose[", "trial[", "tell[")
 """Steps whose answers the study has."""
@@ -30,10 +32,26 @@ GRACE = 5.0
 """Seconds by which a trial may exceed its time, which it keeps itself, before it is ended."""
 
 
-async def tuned(run: Run, spec: TrainingSpec, task: str, data: str, policy: Policy) -> Study:
-    """Search for the best pipeline on the training part: all of it under ``policy`` where it is one step."""
+async def recall(run: Run, spec: TrainingSpec, task: str, data: str) -> Recalled | None:
+    """Look for what worked on similar data; without that the search starts cold, unless it was asked for by name."""
+    do = run.step if spec.tuning.start_from else run.attempt
+    found: Recalled | None = await do(
+        "recall",
+        automl_orchestrator.related,
+        data=data,
+        question=_question(spec, task),
+        warm=spec.tuning.warm,
+        runs=spec.tuning.start_from,
+        extent=Extent(trials=spec.tuning.trials, seconds=spec.tuning.seconds),
+    )
+    if found is not None:
+        await run.explain("recall", "; ".join([found.says, *found.left_out]))
+    return found
+
+
+def _question(spec: TrainingSpec, task: str, first: Sequence[Start] = ()) -> Question:
     tuning = spec.tuning
-    question = Question.model_validate(
+    return Question.model_validate(
         {
             "target": spec.target,
             "task": task,
@@ -48,8 +66,19 @@ async def tuned(run: Run, spec: TrainingSpec, task: str, data: str, policy: Poli
             "pruning": tuning.pruning,
             "ensemble": spec.ensemble,
             "seed": spec.seed,
+            "first": list(first),
         }
     )
+
+
+async def tuned(  # noqa: PLR0917 - the first two are those of every part of a workflow
+    run: Run, spec: TrainingSpec, task: str, data: str, policy: Policy, first: Sequence[Start] = ()
+) -> Study:
+    """Search for the best pipeline on the training part, trying ``first`` ahead of all others.
+
+    All of it is done under ``policy`` where it is one step.
+    """
+    tuning, question = spec.tuning, _question(spec, task, first)
     away = run.dispatcher.executor.abilities.elsewhere
     as_steps = tuning.trials_as == "steps" or (tuning.trials_as == "auto" and away)
     if as_steps and question.validation != "none":
