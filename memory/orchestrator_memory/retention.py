@@ -63,7 +63,7 @@ class Rule(NamedTuple):
 RULES = {
     "memories": Rule(
         "memory",
-        "pinned = 0 AND (expires_at <= :expired OR (superseded_by IS NOT NULL AND valid_to <= :superseded))",
+        "pinned = 0 AND (expires_at <= :expired OR valid_to <= :superseded)",
         ("UPDATE memory SET superseded_by = NULL WHERE superseded_by IN (SELECT value FROM json_each(:these))",),
     ),
     "messages": Rule(
