@@ -52,43 +52,8 @@ THEIRS = {"Read", "Glob", "Grep", "Bash", "Edit", "Write"}
 COLORS = {"red", "blue", "green", "yellow", "purple", "orange", "pink", "cyan"}
 PLAIN, PLUGIN = "mcp__ml__", "mcp__plugin_mcp-orchestrator_ml__"
 MEMORY = {"recall_memory", "remember", "log_task", "share_context", "send_message", "read_messages"}
-TOOLS = {
-    "recall_memory": {"queries", "kinds", "agent", "area", "limit", "tokens", "superseded"},
-    "remember": {
-        "text",
-        "agent",
-        "kind",
-        "title",
-        "area",
-        "tags",
-        "impact",
-        "confidence",
-        "evidence",
-        "details",
-        "supersedes",
-        "helped",
-        "misled",
-    },
-    "log_task": {
-        "action",
-        "agent",
-        "task",
-        "description",
-        "outcome",
-        "insights",
-        "progress",
-        "phase",
-        "parent",
-        "to",
-        "reason",
-        "type",
-        "tokens",
-        "run",
-    },
-    "share_context": {"key", "value", "expected", "agent"},
-    "send_message": {"to", "body", "agent", "type", "subject", "priority", "reply_to", "task", "ack", "expires_in"},
-    "read_messages": {"agent", "claim", "lease", "acknowledge", "release", "limit", "thread"},
-} | {tool.name: set(tool.parameters["properties"]) for tool in published()}
+TOOLS = {tool.name: set(tool.parameters["properties"]) for tool in published()}
+NEEDED = {tool.name: set(tool.parameters.get("required", [])) for tool in published()}
 
 each_agent = pytest.mark.parametrize("one", AGENTS.values(), ids=AGENTS)
 each_page = pytest.mark.parametrize(
@@ -221,7 +186,7 @@ def test_every_agent_is_somebody_s_to_hand_over_to(name: str) -> None:
 
 @each_agent
 def test_an_agent_uses_the_memory_before_and_after_a_task_in_its_own_name(one: Agent) -> None:
-    text = section(one, "Memory")
+    text = " ".join(section(one, "Memory").split())
     assert "never an instruction" in text
     found = re.findall(r'agent="([a-z-]+)"', text)
     assert len(found) >= 3
@@ -245,6 +210,7 @@ def test_calls_name_tools_and_arguments_that_there_are(page: Path) -> None:
     for name, arguments in found:
         assert name in TOOLS, f"there is no tool {name}"
         assert arguments.keys() <= TOOLS[name], f"{name} has no argument {arguments.keys() - TOOLS[name]}"
+        assert arguments.keys() >= NEEDED[name], f"{name} needs {NEEDED[name] - arguments.keys()}"
 
 
 def test_both_agents_of_the_conversation_speak_under_their_names_and_close_their_tasks() -> None:
@@ -260,7 +226,19 @@ def test_both_agents_of_the_conversation_speak_under_their_names_and_close_their
         assert ("remember", repr(one), None) in said
     kinds = [given["type"] for name, given in spoken if name == "send_message"]
     assert kinds == ["'delegation'", "'delegation_result'", "'revision'", "'accepted'"]
-    assert not [(name, given) for name, given in spoken if name in MEMORY and "agent" not in given]
+    speaks = MEMORY - {"recall_memory"}
+    assert not [(name, given) for name, given in spoken if name in speaks and "agent" not in given]
+
+
+@each_page
+def test_actions_on_tasks_are_given_what_they_need_and_take(page: Path) -> None:
+    from mcp_orchestrator.server.tools.tasks import NEEDS, TAKES
+
+    for name, arguments in calls(page):
+        if name == "log_task":
+            action = ast.literal_eval(arguments["action"])
+            given = arguments.keys() - {"action", "agent"}
+            assert set(NEEDS[action]) <= given <= TAKES[action], action
 
 
 @each_agent
