@@ -2,9 +2,11 @@
 
 The score is the product of its parts:
 
-- ``text``: the sum over the terms of weight times BM25, as FTS5 computes it (k1 = 1.2, b = .75; Robertson & Zaragoza,
-  "The probabilistic relevance framework", 2009), where a word in the title counts three times and one in the labels
-  twice. As BM25 of several terms is the sum of theirs, each term is looked for by itself and has a weight of its own.
+- ``text``: the sum over the words of the questions of what the word, or the best of the others that mean the same,
+  weighs times its BM25 as FTS5 computes it (k1 = 1.2, b = .75; Robertson & Zaragoza, "The probabilistic relevance
+  framework", 2009); a word counts three times in the title, and twice in the labels. BM25 of several terms is the sum
+  of theirs, so that each can be looked for by itself and have a weight of its own.
+- ``breadth``: the square root of how many of these words it has.
 - ``recency``: .5 + .5 exp(-age / 30 days), from when it was last written; 1 for what is pinned.
 - ``importance``: .5 + importance.
 - ``feedback``: .5 + (helpful + 1) / (helpful + harmful + 2), so 1 where nobody said anything (Laplace's rule).
@@ -23,7 +25,7 @@ from orchestrator_memory.terms import quoted
 
 __all__ = ["BITS", "PARTS", "RANKED", "Term", "matched", "why"]
 
-PARTS = ("text", "recency", "importance", "feedback", "trust", "pinned")
+PARTS = ("text", "breadth", "recency", "importance", "feedback", "trust", "pinned")
 BITS = 62
 """Terms at most: which ones a memory has is one integer of SQLite."""
 DAY = 86_400_000_000
@@ -32,18 +34,23 @@ HIGH = 1.1
 # Plain SQL: Core knows neither MATCH nor bm25. The inner LIMIT keeps SQLite from merging the two selections; bm25 can
 # only be asked where the index itself is read.
 RANKED = """
-WITH found AS (
-    SELECT id, sum(weight * score) AS text, sum(bit) AS terms
+WITH term AS MATERIALIZED (
+    SELECT value ->> 0 AS match, value ->> 1 AS weight, value ->> 2 AS word, 1 << key AS bit FROM json_each(:terms)
+), found AS (
+    SELECT id, sum(best) AS text, sqrt(count(*)) AS breadth, sum(bits) AS terms
     FROM (
-        SELECT memory_words.rowid AS id, -bm25(memory_words, 3.0, 1.0, 2.0) AS score,
-               term.value ->> 1 AS weight, 1 << term.key AS bit
-        FROM json_each(:terms) AS term CROSS JOIN memory_words
-        WHERE memory_words MATCH term.value ->> 0
-        LIMIT -1 OFFSET 0
+        SELECT id, max(weight * score) AS best, sum(bit) AS bits
+        FROM (
+            SELECT memory_words.rowid AS id, -bm25(memory_words, 3.0, 1.0, 2.0) AS score, weight, word, bit
+            FROM term CROSS JOIN memory_words
+            WHERE memory_words MATCH term.match
+            LIMIT -1 OFFSET 0
+        )
+        GROUP BY id, word
     )
     GROUP BY id
 ), scored AS (
-    SELECT m.id, found.terms, found.text,
+    SELECT m.id, found.terms, found.text, found.breadth,
            iif(m.pinned, 1.0, 0.5 + 0.5 * exp(-max(0, :now - m.updated_at) / 2592000000000.0)) AS recency,
            0.5 + m.importance AS importance,
            0.5 + (m.helpful + 1.0) / (m.helpful + m.harmful + 2.0) AS feedback,
@@ -63,7 +70,7 @@ WITH found AS (
           SELECT 1 FROM json_each(:tags) AS wanted WHERE wanted.value NOT IN (SELECT value FROM json_each(m.tags))
       ))
 )
-SELECT *, text * recency * importance * feedback * trust * pinned AS score
+SELECT *, text * breadth * recency * importance * feedback * trust * pinned AS score
 FROM scored
 ORDER BY score DESC, id DESC
 LIMIT :most

@@ -13,10 +13,10 @@ from orchestrator_memory.compiled import Statement, among
 from orchestrator_memory.errors import Refused
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.intake import number
-from orchestrator_memory.ranking import BITS, PARTS, RANKED, Term, matched, why
+from orchestrator_memory.plan import Plan
+from orchestrator_memory.ranking import PARTS, RANKED, Term, matched, why
 from orchestrator_memory.reading import M, memories, value
 from orchestrator_memory.sqlite import sqlite3
-from orchestrator_memory.terms import terms
 from orchestrator_memory.values import Hit, Kind, Memory, Recalled
 from orchestrator_memory.writing import chosen
 
@@ -47,7 +47,7 @@ class Recall:
 
     def __init__(self, ground: Ground) -> None:
         """Read a database."""
-        self._ground = ground
+        self._ground, self._plan = ground, Plan(ground)
 
     def __call__(self, queries: Sequence[str], wanted: Wanted, *, most: int, tokens: int) -> Recalled:
         """Return what answers the queries; see `ranking` for the score."""
@@ -57,12 +57,12 @@ class Recall:
         number("tokens", tokens, 1, TOKENS)
         number("trust", wanted.trust, 0, 3)
         given = self._given(wanted)
-        asked = self._terms(queries)
+        asked = self._plan(queries)
         if not asked:
             return Recalled(hits=[])
         db = self._ground.read()
         now = given["now"]
-        listed = json.dumps([[one.match, one.weight] for one in asked])
+        listed = json.dumps([[one.match, one.weight, one.label] for one in asked])
         ranked = db.execute(RANKED, {"terms": listed, "most": most, **given}).fetchall()
         rows = {row["id"]: row for row in WHOLE(db, ids=json.dumps([one["id"] for one in ranked])).fetchall()}
         found = [(one, value(rows[one["id"]])) for one in ranked if one["id"] in rows]
@@ -84,13 +84,6 @@ class Recall:
             "superseded": int(wanted.superseded),
             "trust": wanted.trust,
         }
-
-    def _terms(self, queries: Sequence[str]) -> list[Term]:
-        weights: dict[str, float] = {}
-        for query in queries:
-            for word in terms(query):
-                weights[word] = weights.get(word, 0.0) + 1.0
-        return [Term(word, weight, word) for word, weight in weights.items()][:BITS]
 
     def _hit(self, row: sqlite3.Row, memory: Memory, text: str, asked: Sequence[Term], now: int) -> Hit:
         said = why(

@@ -169,6 +169,8 @@ LONGEST = 4
 """Words of the longest entry that is looked for in a question."""
 ENDINGS = re.compile(r"(?:ations?|ing|ed|es|s|e)$")
 SHORT = 4
+READ = 4000
+"""Characters of a question that are read."""
 WORDS = re.compile(r"[^\W_]+")
 
 
@@ -189,16 +191,15 @@ def _entries() -> dict[tuple[str, ...], dict[str, None]]:
     return entries
 
 
-def others(question: str) -> dict[str, str]:
+def others(question: str) -> dict[str, list[str]]:
     """Return other words for what a question says, each with the words of the question that it stands for."""
-    words = WORDS.findall(question.casefold())
+    words = WORDS.findall(question[:READ].casefold())
     roots = [root(word) for word in words]
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for start in range(len(words)):
         for size in range(min(LONGEST, len(words) - start), 0, -1):
             same = _entries().get(tuple(roots[start : start + size]))
             if same:
-                said = " ".join(words[start : start + size])
                 for one in same:
-                    found.setdefault(one, said)
+                    found.setdefault(one, words[start : start + size])
     return found
