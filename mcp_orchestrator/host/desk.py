@@ -15,12 +15,12 @@ from mcp_orchestrator.core.link import Handler, Hello, listen
 from mcp_orchestrator.errors import OrchestratorError
 from mcp_orchestrator.host.sessions import Session
 from mcp_orchestrator.release import version
-from mcp_orchestrator.server.shell import Late, shell
+from mcp_orchestrator.server.shell import Guest, Late, shell
 
 if TYPE_CHECKING:
-    from mcp_orchestrator.app import Orchestrator
     from mcp_orchestrator.core.lines import Lines
     from mcp_orchestrator.core.tasks import Report
+    from mcp_orchestrator.server.attendance import Attendance
 
 __all__ = ["Desk"]
 
@@ -46,9 +46,9 @@ class Desk:
         self._problem: OrchestratorError | None = None
         self._asked = 0
 
-    def open(self, orchestrator: Orchestrator, handlers: Mapping[str, Handler]) -> None:
+    def open(self, attendance: Attendance, handlers: Mapping[str, Handler]) -> None:
         """Answer everything from now on; the server has its tools by then."""
-        self._late.orchestrator, self._handlers = orchestrator, handlers
+        self._late.attendance, self._handlers = attendance, handlers
         self._open.set()
 
     async def fail(self, error: OrchestratorError) -> None:
@@ -91,7 +91,7 @@ class Desk:
             self._asked -= 1
 
     async def _front(self, peer: Hello, lines: Lines) -> None:
-        session = Session(self.server, self._late, lines, self.opened, self._greeted.set)
+        session = Session(self.server, Guest(self._late), lines, self.opened, self._greeted.set)
         self.sessions.add(session)
         if _older(version(), peer.version):
             log.info("a front of version %s is newer; this host hands over when it is idle", peer.version)
@@ -100,6 +100,8 @@ class Desk:
             await session.serve()
         finally:
             self.sessions.discard(session)
+        if session.guest.session:  # the client has gone; one whose host goes keeps its names for the next host
+            await self._late.attendance.speakers.gone(session.guest.session)
 
 
 def _older(ours: str, theirs: str) -> bool:

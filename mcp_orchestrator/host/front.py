@@ -103,7 +103,7 @@ class Front:
     def _request(self, message: dict[str, Any]) -> _Asked:
         if message["method"] == "tools/call" and isinstance(message.get("params"), dict):
             meta = message["params"].setdefault("_meta", {})
-            meta.setdefault(f"{MARK}request", f"{self._name}:{message['id']}")
+            meta[f"{MARK}request"] = f"{self._name}:{message['id']}"  # whatever the client says: it is who speaks
         asked = _Asked(message)
         with self._changed:
             if message["method"] == "initialize":

@@ -21,6 +21,7 @@ from mcp_orchestrator.host.desk import Desk
 from mcp_orchestrator.host.files import rotate
 from mcp_orchestrator.release import version
 from mcp_orchestrator.server.app import furnish
+from mcp_orchestrator.server.attendance import attended
 
 __all__ = ["Host", "announce"]
 
@@ -68,8 +69,12 @@ class Host:
         """Work until it is time to stop; unfinished runs then wait for the next one."""
         self._begun = anyio.current_time()
         kind = STANDBY if callable(self._listener) else "host"
-        async with self._orchestrator.running(kind=kind), anyio.create_task_group() as group:
-            self._desk.open(self._orchestrator, {"status": self._status, "stop": self._asked_to_stop})
+        async with (
+            self._orchestrator.running(kind=kind),
+            attended(self._desk.server, self._orchestrator) as attendance,
+            anyio.create_task_group() as group,
+        ):
+            self._desk.open(attendance, {"status": self._status, "stop": self._asked_to_stop})
             group.start_soon(self._signals)
             await self._serve(group)
             group.cancel_scope.cancel(self._why)

@@ -14,7 +14,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
 
 from mcp_orchestrator.host.front import ENDING
-from mcp_orchestrator.server.shell import Late
+from mcp_orchestrator.server.shell import Guest
 
 if TYPE_CHECKING:
     from mcp_orchestrator.core.lines import Lines
@@ -32,18 +32,18 @@ class Session:
     def __init__(
         self,
         server: MCPServer[Any],
-        late: Late,
+        guest: Guest,
         lines: Lines,
         opened: Callable[[], Awaitable[str]],
         greeted: Callable[[], None],
     ) -> None:
-        """Take the server, its orchestrator, and the connection after the greeting.
+        """Take the server, who the client is, and the connection after the greeting.
 
         What needs more than the server's name waits for ``opened``, which tells what is wrong if something is;
         ``greeted`` is called when the client has its first answer.
         """
         self._server = server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK has no other way to a transport of one's own
-        self._late, self._lines, self._opened, self._greeted = late, lines, opened, greeted
+        self.guest, self._lines, self._opened, self._greeted = guest, lines, opened, greeted
         self._asked: set[str | int] = set()
         self._idle = anyio.Event()
 
@@ -63,7 +63,7 @@ class Session:
                 self._server,
                 read,
                 write,
-                lifespan_state=self._late,
+                lifespan_state=self.guest,
                 init_options=self._server.create_initialization_options(),
             )
             group.cancel_scope.cancel("the client has gone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 import socket
 import sys
 from collections.abc import AsyncGenerator
@@ -16,7 +17,8 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import InvalidInput, NotReady
 from mcp_orchestrator.server import agents, prompts, resources
-from mcp_orchestrator.server.shell import shell
+from mcp_orchestrator.server.attendance import attended
+from mcp_orchestrator.server.shell import Guest, Late, shell
 from mcp_orchestrator.server.tools import published
 
 __all__ = ["build", "furnish", "serve_http", "serve_stdio"]
@@ -24,13 +26,17 @@ __all__ = ["build", "furnish", "serve_http", "serve_stdio"]
 PATH = "/mcp"
 
 
-def build(orchestrator: Orchestrator) -> MCPServer[Orchestrator]:
+def build(orchestrator: Orchestrator) -> MCPServer[Guest]:
     """Return the server of an orchestrator, which works from the first connection on until the server ends."""
 
     @asynccontextmanager
-    async def lifespan(_server: MCPServer[Orchestrator]) -> AsyncGenerator[Orchestrator]:
-        async with orchestrator.running(recover=True):
-            yield orchestrator
+    async def lifespan(server: MCPServer[Guest]) -> AsyncGenerator[Guest]:
+        late = Late()
+        async with (
+            orchestrator.running(recover=True),
+            attended(server, orchestrator, leaves=True) as late.attendance,
+        ):
+            yield Guest(late, secrets.token_hex(8))
 
     server = shell(lifespan)
     furnish(server)
@@ -96,7 +102,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _serve(server: MCPServer[Orchestrator], listener: socket.socket) -> None:
+async def _serve(server: MCPServer[Guest], listener: socket.socket) -> None:
     import uvicorn
 
     host, port = listener.getsockname()[:2]

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from mcp_orchestrator.errors import InvalidInput, OrchestratorError
 from mcp_orchestrator.view import RunView
+from orchestrator_memory.errors import MemoryFailure
 
 __all__ = ["crashed", "failed_run", "refused", "unfit"]
 
@@ -29,7 +30,7 @@ WORDS = {
 log = logging.getLogger(__name__)
 
 
-def refused(error: OrchestratorError) -> ToolError:
+def refused(error: OrchestratorError | MemoryFailure) -> ToolError:
     """Return an error of ours with its code in front."""
     return ToolError(f"[{error.code}] {error}")
 

@@ -24,12 +24,15 @@ from mcp_orchestrator.errors import InvalidInput, NotReady, OrchestratorError, r
 from mcp_orchestrator.server.errors import crashed, refused, unfit
 from mcp_orchestrator.server.results import Answer, compact
 from mcp_orchestrator.server.session import sent_again
+from orchestrator_memory.errors import MemoryFailure
 
 __all__ = ["LeanTool", "lean"]
 
+NEEDLESS: list[tuple[str, Any]] = [("default", None), ("additionalProperties", True)]
+
 
 class LeanTool(Tool):
-    """A published function; a ``keyed`` one hands the request's key on, so that nothing is started twice."""
+    """A published function; a ``keyed`` one sees to it that a request that is sent again does nothing twice."""
 
     keyed: bool = False
 
@@ -56,7 +59,7 @@ class LeanTool(Tool):
             answer: Answer = await self.fn(**self._checked(arguments), **{self.context_kwarg or "ctx": context})
         except (MCPError, ToolError):
             raise
-        except OrchestratorError as error:
+        except (OrchestratorError, MemoryFailure) as error:
             raise refused(error) from error
         except Exception as error:
             raise crashed(self.name, error) from error
@@ -107,8 +110,8 @@ def lean(
     """Publish a function whose docstring is the description.
 
     ``reads`` says that it changes nothing, ``destroys`` that it may end or replace something, ``repeatable`` that doing
-    it twice is doing it once, ``keyed`` that it starts a run under the key of its request (`session.key`), so that one
-    request starts one run. An ``entry`` is always loaded by clients that load tools on demand; the others are found
+    it twice is doing it once, ``keyed`` that it uses the key of its request (`session.key`) so that one
+    request does one thing. An ``entry`` is always loaded by clients that load tools on demand; the others are found
     by their ``hint``.
     """
     annotations = ToolAnnotations(
@@ -135,8 +138,8 @@ def _without_nulls(schema: dict[str, Any]) -> dict[str, Any]:
     """Write an argument that may be left out as its type alone; null is still taken for it."""
     properties: dict[str, Any] = {}
     for name, wanted in schema.get("properties", {}).items():
-        kept = {key: value for key, value in wanted.items() if not (key == "default" and value is None)}
-        choices = [one for one in kept.get("anyOf", []) if one != {"type": "null"}]
+        kept = _plain(wanted)
+        choices = [one for one in map(_plain, kept.get("anyOf", [])) if one != {"type": "null"}]
         if len(choices) == 1:
             del kept["anyOf"]
             kept = {**choices[0], **kept}
@@ -146,11 +149,15 @@ def _without_nulls(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "properties": properties}
 
 
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if (key, value) not in NEEDLESS}
+
+
 def _unpacked(value: object, wanted: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
     """Read a list or an object that a client sent as JSON text, where that cannot be meant as text."""
-    kinds = {one.get("type") for one in cast("list[dict[str, Any]]", wanted.get("anyOf", [wanted]))}
+    kinds = {one.get("type", "any") for one in cast("list[dict[str, Any]]", wanted.get("anyOf", [wanted]))}
     opening = {"[": "array", "{": "object"}.get(value.lstrip()[:1]) if isinstance(value, str) else None
-    if opening not in kinds:
+    if opening is None or not kinds & {opening, "any"}:
         return value
     try:
         return json.loads(cast("str", value))

@@ -1,4 +1,4 @@
-"""What can be read by its address: runs, in `history`, and components, as the tools tell them in full."""
+"""What can be read by its address: runs, in `history`, the memory, and components, as the tools tell them in full."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from mcp.server.mcpserver import MCPServer
 
 from mcp_orchestrator.app import Orchestrator
-from mcp_orchestrator.server import history
+from mcp_orchestrator.server import history, memory
 from mcp_orchestrator.server.history import found
 from mcp_orchestrator.server.results import compact
 from mcp_orchestrator.server.session import Session, orchestrator
@@ -21,6 +21,7 @@ JSON = "application/json"
 def publish(server: MCPServer[Orchestrator]) -> None:
     """Add the resources to a server."""
     history.publish(server)
+    memory.publish(server)
     server.resource("component://{name}", name="component", title="A component", mime_type=JSON)(component)
 
 

@@ -10,21 +10,20 @@ from mcp.server.mcpserver.context import Context
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import RunRow
-from mcp_orchestrator.server.shell import Late
+from mcp_orchestrator.server.shell import Guest
 from mcp_orchestrator.view import RunView
 
 __all__ = ["Session", "client", "follow", "key", "orchestrator", "sent_again", "share", "watched"]
 
 T = TypeVar("T")
 Watch = Callable[[float | None, str], None]
-Session = Context[Orchestrator, Any]
+Session = Context[Guest, Any]
 TELL_EVERY = 0.5
 
 
 def orchestrator(ctx: Session) -> Orchestrator:
     """Return the orchestrator of this server."""
-    state: Orchestrator | Late = ctx.request_context.lifespan_context
-    return state.orchestrator if isinstance(state, Late) else state
+    return ctx.request_context.lifespan_context.orchestrator
 
 
 def key(ctx: Session) -> str | None:

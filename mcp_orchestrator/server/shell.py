@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from mcp.server.mcpserver import MCPServer
 
 from mcp_orchestrator.release import version
+from mcp_orchestrator.server.completion import publish as complete
+from mcp_orchestrator.server.subscriptions import publish as subscribe
 
 if TYPE_CHECKING:
     from mcp_orchestrator.app import Orchestrator
+    from mcp_orchestrator.server.attendance import Attendance
 
-__all__ = ["INSTRUCTIONS", "Late", "shell"]
+__all__ = ["INSTRUCTIONS", "Guest", "Late", "shell"]
 
 NAME = "mcp-orchestrator"
 INSTRUCTIONS = """\
@@ -34,14 +37,32 @@ Several of them as one durable run, with conditions, loops and approvals: run_wo
 
 
 class Late:
-    """The orchestrator of sessions that began before it was there."""
+    """What the sessions of a server work with, some of which began before it was there."""
 
-    orchestrator: Orchestrator
+    attendance: Attendance
+
+
+class Guest:
+    """A session of a server; ``session`` is who it is, or empty as long as its front has not said so."""
+
+    def __init__(self, late: Late, session: str = "") -> None:
+        """Take what it works with, as soon as that is there."""
+        self._late, self.session = late, session
+
+    @property
+    def orchestrator(self) -> Orchestrator:
+        """The orchestrator of the server."""
+        return self._late.attendance.orchestrator
+
+    @property
+    def attendance(self) -> Attendance:
+        """Who is there, speaks and listens."""
+        return self._late.attendance
 
 
 def shell(lifespan: Callable[[MCPServer[Any]], AbstractAsyncContextManager[Any]] | None = None) -> MCPServer[Any]:
     """Return a server without tools, resources and prompts."""
-    return MCPServer(
+    server: MCPServer[Any] = MCPServer(
         NAME,
         title="ML Orchestrator",
         description="Trains, tests, registers and asks models of tables.",
@@ -50,3 +71,6 @@ def shell(lifespan: Callable[[MCPServer[Any]], AbstractAsyncContextManager[Any]]
         lifespan=lifespan,
         log_level="WARNING",
     )
+    subscribe(server)  # what it can do is part of who it is
+    complete(server)
+    return server

@@ -1,7 +1,7 @@
 """The tools: a file for each kind of thing, and the one list of what is published and how it behaves."""
 
 from mcp_orchestrator.server.lean import LeanTool, lean
-from mcp_orchestrator.server.tools import components, data, models, runs, state, workflows
+from mcp_orchestrator.server.tools import components, data, memory, messages, models, runs, state, tasks, workflows
 
 __all__ = ["published"]
 
@@ -43,4 +43,10 @@ def published() -> list[LeanTool]:
         ),
         lean(models.find_models, "Find models", reads=True, hint="registered models, versions, aliases, metrics"),
         lean(models.predict, "Predict", reads=True, hint="predict, score or classify records with a model"),
+        lean(memory.recall_memory, "Recall", reads=True, hint="what agents and runs of this project learned before"),
+        lean(memory.remember, "Remember", keyed=True, hint="keep an insight, decision, fact; say what helped"),
+        lean(tasks.log_task, "Log a task", keyed=True, hint="start, progress, finish, delegate a task; task history"),
+        lean(memory.share_context, "Share context", keyed=True, hint="phase, objectives, baselines of all agents"),
+        lean(messages.send_message, "Send a message", keyed=True, hint="tell, ask or answer other agents"),
+        lean(messages.read_messages, "Read messages", keyed=True, hint="inbox, claim work, acknowledge"),
     ]

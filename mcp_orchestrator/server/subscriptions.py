@@ -1,0 +1,179 @@
+"""Who listens to a resource is told when it has changed, in both eras of the protocol.
+
+While somebody listens, it is looked twice a second whether the memory was written to, and only then at what is
+listened to; what shows the same as before is not announced.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
+
+import anyio
+from anyio import to_thread
+from mcp.server.context import ServerRequestContext
+from mcp.server.mcpserver import MCPServer
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import ListenHandler, ResourceUpdated
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    EmptyResult,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
+
+if TYPE_CHECKING:
+    from mcp_orchestrator.app import Orchestrator
+    from mcp_orchestrator.server.shell import Guest
+
+__all__ = ["Watch", "publish"]
+
+LOOK_EVERY = 0.5
+PATIENCE = 1.0
+Request: TypeAlias = "ServerRequestContext[Guest, Any]"
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """What is listened to, and how it looked when it was last told of."""
+
+    def __init__(
+        self,
+        look: Callable[[str], object],
+        changes: Callable[[], int],
+        publish: Callable[[ResourceUpdated], Awaitable[None]],
+    ) -> None:
+        """Take how to look at an address, how to see that there may be something new, and whom to tell of it.
+
+        ``look`` may wait, and raises `LookupError` for an address that nobody can listen to; ``changes`` may not.
+        """
+        self._look, self._changes, self._publish = look, changes, publish
+        self._seen: dict[str, object] = {}
+        self._followed: Counter[str] = Counter()
+        self._subscribed: dict[str, dict[object, ServerSession]] = {}
+        self._wanted = anyio.Event()
+
+    @classmethod
+    def of(cls, server: MCPServer[Any], orchestrator: Orchestrator) -> Self:
+        """Watch the memory of an orchestrator for the clients of a server."""
+        from mcp_orchestrator.server.memory import look
+
+        bus = server._subscriptions  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - outside of a request there is no other way to it
+        return cls(partial(look, orchestrator), partial(_changes, orchestrator), bus.publish)
+
+    @asynccontextmanager
+    async def following(self, addresses: Iterable[str]) -> AsyncGenerator[list[str]]:
+        """Publish what changes of the addresses while the block lasts; return those that can be followed."""
+        known = [one for one in addresses if await self._begin(one)]
+        self._followed.update(known)
+        try:
+            yield known
+        finally:
+            self._followed.subtract(known)
+            self._end(known)
+
+    async def subscribe(self, address: str, connection: object, session: ServerSession) -> bool:
+        """Tell a session of the changes of an address from now on; return whether that can be."""
+        if not await self._begin(address):
+            return False
+        self._subscribed.setdefault(address, {})[connection] = session
+        return True
+
+    def unsubscribe(self, connection: object, address: str | None = None) -> None:
+        """Tell a connection of an address no more, or of none."""
+        for one in [address] if address else list(self._subscribed):
+            self._subscribed.get(one, {}).pop(connection, None)
+            self._end([one])
+
+    async def run(self) -> None:
+        """Look and tell, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            before: int | None = None
+            while self._seen:
+                now = self._changes()  # a few microseconds, and on one thread: each has a count of its own
+                if now != before:
+                    before = now
+                    for address in list(self._seen):
+                        await self._tell(address)
+                await anyio.sleep(LOOK_EVERY)
+            self._wanted = anyio.Event()
+
+    async def _begin(self, address: str) -> bool:
+        if address not in self._seen:
+            try:
+                looks = await to_thread.run_sync(self._look, address)
+            except LookupError:
+                return False
+            self._seen.setdefault(address, looks)
+        self._wanted.set()
+        return True
+
+    def _end(self, addresses: Iterable[str]) -> None:
+        for one in addresses:
+            if not self._followed[one] and not self._subscribed.get(one):
+                self._seen.pop(one, None)
+                self._subscribed.pop(one, None)
+
+    async def _tell(self, address: str) -> None:
+        looks = await to_thread.run_sync(self._look, address)
+        if address not in self._seen or looks == self._seen[address]:
+            return
+        self._seen[address] = looks
+        if self._followed[address]:
+            await self._publish(ResourceUpdated(uri=address))
+        for session in list(self._subscribed.get(address, {}).values()):
+            with anyio.move_on_after(PATIENCE):  # one who does not read holds up nobody else for long
+                await session.send_resource_updated(address)
+
+
+def publish(server: MCPServer[Any]) -> None:
+    """Have a server take subscriptions: ``resources/subscribe`` until 2025-11-25, ``subscriptions/listen`` since."""
+    lowlevel = server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK has no other way
+    entry = lowlevel.get_request_handler("subscriptions/listen")
+    listen = partial(_listen, cast("ListenHandler", entry.handler if entry else None))
+    lowlevel.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, listen)
+    lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, _subscribe)
+    lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, _unsubscribe)
+
+
+async def _listen(
+    serve: ListenHandler, ctx: Request, params: SubscriptionsListenRequestParams
+) -> SubscriptionsListenResult:
+    wanted = params.notifications
+    async with _watch(ctx).following(wanted.resource_subscriptions or ()) as known:
+        kept = wanted.model_copy(update={"resource_subscriptions": known or None})
+        return await serve(ctx, params.model_copy(update={"notifications": kept}))
+
+
+async def _subscribe(ctx: Request, params: SubscribeRequestParams) -> EmptyResult:
+    watch, connection, address = _watch(ctx), _connection(ctx), str(params.uri)
+    if not await watch.subscribe(address, connection, ctx.session):
+        message = f"{address} cannot be subscribed to. What can: memory://..., as resources/templates/list has it."
+        raise MCPError(INVALID_PARAMS, message, {"uri": address})
+    connection.exit_stack.callback(watch.unsubscribe, connection, address)
+    return EmptyResult()
+
+
+async def _unsubscribe(ctx: Request, params: UnsubscribeRequestParams) -> EmptyResult:
+    _watch(ctx).unsubscribe(_connection(ctx), str(params.uri))
+    return EmptyResult()
+
+
+def _changes(orchestrator: Orchestrator) -> int:
+    return orchestrator.memory.changes()  # it is not opened before somebody listens
+
+
+def _watch(ctx: Request) -> Watch:
+    return ctx.lifespan_context.attendance.watch
+
+
+def _connection(ctx: Request) -> Any:  # noqa: ANN401 - the SDK's connection, which outlives the request
+    return ctx.session._connection  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
