@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,20 @@ from mcp_orchestrator.cli.session import Session
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["agents", "capabilities", "components", "models", "runs"]
+    from orchestrator_memory.store import MemoryStore
+
+__all__ = [
+    "agents",
+    "capabilities",
+    "components",
+    "keys",
+    "memories",
+    "messages",
+    "models",
+    "runs",
+    "speakers",
+    "tasks",
+]
 
 
 def agents(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -65,6 +79,57 @@ def runs(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> li
     if not (home / "orchestrator.db").exists():
         return []
     return _items([(row.id, f"{row.workflow} {row.status}") for row in Journal(home).runs(most=50)], incomplete)
+
+
+def speakers(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of an agent that the memory knows."""
+    return _remembered(ctx, lambda store: [(one.name, one.role) for one in store.agents.list()], incomplete)
+
+
+def memories(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of a memory, the newest first."""
+    return _remembered(
+        ctx, lambda store: [(one.uid, one.title or one.body) for one in store.memories.list(most=50)], incomplete
+    )
+
+
+def tasks(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of a task, the newest first."""
+    return _remembered(ctx, lambda store: [(one.uid, one.description) for one in store.tasks.list(most=50)], incomplete)
+
+
+def messages(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of a message that the agent named before has not acknowledged."""
+    agent = str(ctx.params.get("agent") or "")
+
+    def found(store: MemoryStore) -> list[tuple[str, str]]:
+        return [(one.uid, one.subject or one.body) for one in store.messages.inbox(agent, most=50)]
+
+    return _remembered(ctx, found, incomplete) if agent else []
+
+
+def keys(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a key of what agents share."""
+    return _remembered(
+        ctx, lambda store: [(one.key, f"version {one.version}") for one in store.context.all()], incomplete
+    )
+
+
+def _remembered(
+    ctx: click.Context, known: Callable[[MemoryStore], list[tuple[str, str]]], incomplete: str
+) -> list[CompletionItem]:
+    """Return what of the memory fits; nothing where there is no memory, or nobody of that name."""
+    from mcp_orchestrator.cli.store import opened
+    from orchestrator_memory.errors import MemoryFailure
+
+    session = _session(ctx)
+    if not (session.settings().home / "memory.db").exists():
+        return []
+    try:
+        with opened(session) as store:
+            return _items([(name, " ".join(text.split())[:60]) for name, text in known(store)], incomplete)
+    except MemoryFailure:
+        return []
 
 
 def _session(ctx: click.Context) -> Session:

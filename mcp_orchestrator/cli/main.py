@@ -38,6 +38,7 @@ COMMANDS = {
     "refuse": "approvals",
     "components": "components",
     "invoke": "components",
+    "memory": "memory",
     "agents": "agents",
     "ui": "pages",
     "doctor": "doctor",
@@ -116,16 +117,17 @@ class Main(click.Group):
 
 def _failure(error: BaseException) -> Failure:
     from mcp_orchestrator.errors import OrchestratorError
-    from orchestrator_memory.door import NewerSchema
+    from orchestrator_memory.door import NetworkPlace, NewerSchema
+    from orchestrator_memory.errors import MemoryFailure
 
-    if isinstance(error, OrchestratorError):
+    if isinstance(error, OrchestratorError | MemoryFailure):
         message = str(error)
         for tool, name in TOOLS.items():
             message = message.replace(tool, f"`mcp-orchestrator {name}`")
         return Failure(message, exit_of(error.code), error.code)
     if isinstance(error, KeyboardInterrupt):
         return Failure("Interrupted.", Exit.CANCELLED, "cancelled")
-    if isinstance(error, sqlite3.Error | NewerSchema):
+    if isinstance(error, sqlite3.Error | NewerSchema | NetworkPlace):
         return Failure(f"The state cannot be used: {error}", Exit.STATE, "state_unavailable")
     message = f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
     return Failure(message, Exit.UNEXPECTED, "unexpected")
