@@ -120,6 +120,9 @@ class TrainingSpec(Part):
     feature_store: Annotated[FeatureStore | None, Field(description="Join features from a feature store.")] = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="Makes the run repeatable.")] = 0
     gates: Gates = Gates()
+    fence: Annotated[
+        int | None, Field(ge=1, description="Number of your reservation of model:NAME, where agents reserve models.")
+    ] = None
     name: Annotated[
         str | None, Field(pattern=NAME, description="Name to register under; from data and target by default.")
     ] = None

@@ -127,7 +127,8 @@ def summarize(  # noqa: PLR0917 - one of each step
     metric, against = facts.metrics[facts.metric], facts.baseline.get(facts.metric)
     figures = f"{facts.metric} {metric.value:.4g} [{metric.low:.4g}, {metric.high:.4g}] on unseen rows"
     compared = "" if against is None else f", baseline {against:.4g}"
-    fate = "promoted to champion" if promoted else f"not promoted: {gates.says}"
+    why_not = "see the step promote" if gates.passed else gates.says
+    fate = "promoted to champion" if promoted else f"not promoted: {why_not}"
     return TrainingSummary(
         verdict=f"{facts.estimator}: {figures}{compared}; {fate}",
         task=facts.task,

@@ -7,7 +7,10 @@ the reason.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
+
+from anyio import to_thread
 
 from mcp_orchestrator.components.data import training_data_loader
 from mcp_orchestrator.components.evaluation import performance_validation
@@ -26,6 +29,7 @@ from mcp_orchestrator.methods.report.facts import Facts
 from mcp_orchestrator.methods.report.logbook import Tracked
 from mcp_orchestrator.methods.training.adjustment import ENOUGH
 from mcp_orchestrator.settings import Settings
+from mcp_orchestrator.tracking.reserved import guard
 from mcp_orchestrator.values import Artifact, Dataset, Estimate, Trained
 from mcp_orchestrator.workflows.lessons import lesson
 from mcp_orchestrator.workflows.quick import load_if_quick
@@ -63,6 +67,8 @@ def workflow(settings: Settings) -> Workflow:
     """Return the training workflow."""
 
     async def look(spec: TrainingSpec, call: Call) -> None:
+        if isinstance(spec.data, str):
+            await to_thread.run_sync(partial(guard, settings, f"dataset:{spec.data}", alone=False))
         if spec.tuning.start_from:
             await call("automl_orchestrator", "remembered", {"runs": spec.tuning.start_from})
         table = await load_if_quick(settings, call, spec.data, spec.target, query=spec.query, table=spec.table)
@@ -166,17 +172,10 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
         difference=difference,
     )
     await run.explain("gate", gates.says)
-    if gates.passed:
-        await run.step(
-            "promote",
-            production_registry.promote,
-            name=registered.name,
-            version=registered.version,
-            why=f"run {run.origin}: {gates.says}",
-        )
-    else:
+    promoted = gates.passed and await _promoted(run, spec, registered, gates.says)
+    if not gates.passed:
         await run.skip("promote", gates.says)
-    return summarize(facts, registered, gates, artifacts, study, known, promoted=gates.passed)
+    return summarize(facts, registered, gates, artifacts, study, known, promoted=promoted)
 
 
 async def _calibrated(run: Run, spec: TrainingSpec, study: Study, model: Trained, data: str) -> Trained:
@@ -240,6 +239,19 @@ async def _tracked(run: Run, spec: TrainingSpec, facts: Facts, artifacts: list[A
         files=artifacts,
         experiment=spec.experiment or facts.name,
     )
+
+
+async def _promoted(run: Run, spec: TrainingSpec, registered: Registered, why: str) -> bool:
+    """Make the version the champion, unless somebody else has reserved the model."""
+    moved = await run.attempt(
+        "promote",
+        production_registry.promote,
+        name=registered.name,
+        version=registered.version,
+        why=f"run {run.origin}: {why}",
+        fence=spec.fence,
+    )
+    return moved is not None
 
 
 async def _against_champion(
