@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["Conflict", "Held", "MemoryFailure", "NotFound", "NotYours", "ReadOnly", "Refused", "Stale", "Taken"]
+__all__ = [
+    "Conflict",
+    "Held",
+    "MemoryFailure",
+    "NotFound",
+    "NotYours",
+    "ReadOnly",
+    "Refused",
+    "Stale",
+    "Taken",
+    "Unavailable",
+]
 
 
 class MemoryFailure(Exception):
@@ -78,3 +89,13 @@ class ReadOnly(MemoryFailure):
     """The database was written by a newer version of the program and is only read."""
 
     code = "state_unavailable"
+
+
+class Unavailable(MemoryFailure, OSError):
+    """The database cannot be written, or read; what was there is as it was."""
+
+    code = "state_unavailable"
+
+    def __init__(self, path: object, why: str, then: str) -> None:
+        """Say which file, why, and what to do."""
+        super().__init__(f"{path} was not written: {why}. What was there is as it was. {then}")

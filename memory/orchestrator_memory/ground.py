@@ -13,6 +13,7 @@ from orchestrator_memory.compiled import Statement, add, of, p
 from orchestrator_memory.door import Door
 from orchestrator_memory.errors import NotFound, ReadOnly
 from orchestrator_memory.names import agent_name
+from orchestrator_memory.room import Writing
 from orchestrator_memory.sqlite import sqlite3
 from orchestrator_memory.tables import Agent, Event, Session
 
@@ -37,6 +38,7 @@ class Ground:
 
         Raises:
             ReadOnly: a newer version of the program wrote the database.
+            Unavailable: it cannot be written: a full disk, no permission (also when the block ends).
 
         """
         held: sqlite3.Connection | None = getattr(self._one, "held", None)
@@ -45,7 +47,7 @@ class Ground:
         if self.read_only:
             place = f"{self.door.path} was written by a newer version of the program and is only read."
             raise ReadOnly(f"{place} Use that version to write.")
-        return self.door.write()
+        return Writing(self.door, wait=True)
 
     @contextmanager
     def together(self) -> Generator[None]:
