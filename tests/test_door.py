@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,13 @@ def test_who_does_not_want_to_wait_is_told_that_another_writes_and_comes_in_afte
     write(other, "INSERT INTO parent VALUES(2)")
     other.close()
     assert parents(door) == [1, 2]
+
+
+def test_a_database_whose_folder_is_gone_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with closing(Door(home / "some.db", synchronous="NORMAL")) as door:
+        for one in list(home.iterdir()):
+            one.unlink()
+        home.rmdir()
+        with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+            door.read()

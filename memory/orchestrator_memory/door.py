@@ -49,9 +49,12 @@ def now() -> int:
 class _Connection(sqlite3.Connection):
     """Closes itself when nobody holds it any more: a reader lives as long as its thread does."""
 
+    opened = False
+
     def __del__(self) -> None:
         """Close; Python 3.13 warns of a connection that is let go open."""
-        self.close()
+        if self.opened:  # pysqlite3 crashes on closing one that could not be opened
+            self.close()
 
 
 class Door:
@@ -175,6 +178,7 @@ class Door:
             check_same_thread=False,
             factory=_Connection,
         )
+        connection.opened = True
         connection.row_factory = sqlite3.Row
         for name, value in PRAGMAS.items():
             connection.execute(f"PRAGMA {name}={value}")
