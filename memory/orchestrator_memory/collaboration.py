@@ -27,16 +27,15 @@ Z = 1.959963984540054
 """The quantile of the normal distribution for an interval of 95 %."""
 LONGEST = 10 * 365 * 86_400.0
 """Seconds that an attempt may have taken."""
+MOST = 10**9
 C, D, T = of(Collaboration).c, of(Delegation).c, of(Task).c
-ONE = insert(of(Collaboration)).values(
-    agent_id=p("agent"), other_id=p("other"), type=p("type"), attempts=1, successes=p("won"), micros=p("micros"),
-    last_at=p("at"),
-)  # fmt: skip
+NAMES = ("agent_id", "other_id", "type", "attempts", "successes", "micros", "last_at")
+ONE = insert(of(Collaboration)).values({name: p(name) for name in NAMES})
 COUNT = Statement(
     ONE.on_conflict_do_update(
         index_elements=["agent_id", "other_id", "type"],
         set_={
-            "attempts": C.attempts + 1,
+            "attempts": C.attempts + ONE.excluded.attempts,
             "successes": C.successes + ONE.excluded.successes,
             "micros": C.micros + ONE.excluded.micros,
             "last_at": func.max(C.last_at, ONE.excluded.last_at),
@@ -85,9 +84,10 @@ def wilson(successes: int, attempts: int) -> float:
 
 
 def count(  # noqa: D103 - what `Collaborations.record` does, in a transaction that is open
-    db: sqlite3.Connection, agent: int, other: int, *, won: bool, kind: str, micros: int, at: int
+    db: sqlite3.Connection, agent: int, other: int, *, won: int, kind: str, micros: int, at: int, attempts: int = 1
 ) -> None:
-    COUNT(db, agent=agent, other=other, type=kind, won=int(won), micros=max(0, micros), at=at)
+    about = {"agent_id": agent, "other_id": other, "type": kind, "last_at": at}
+    COUNT(db, attempts=attempts, successes=int(won), micros=max(0, micros), **about)
 
 
 class Collaborations:
@@ -104,14 +104,26 @@ class Collaborations:
             Refused: a name or the kind of task is none, both are one agent, or the time is negative.
 
         """
-        kind = word(type, "type") if type else ""
-        if agent_name(agent) == agent_name(other, "other"):
-            raise Refused("other", f"{agent_name(other)!r} is the agent itself.", then="Name the one who helped.")
+        kind = _checked(agent, other, type)
         if not 0 <= seconds <= LONGEST:
             raise Refused("seconds", f"{seconds:g} is outside 0 to {LONGEST:g}.")
         with self._ground.write() as db:
             pair = self._ground.met(db, agent), self._ground.met(db, other, "other")
             count(db, *pair, won=success, kind=kind, micros=round(seconds * 1e6), at=self._ground.clock())
+
+    def add(self, agent: str, other: str, *, attempts: int, successes: int, type: str = "") -> None:  # noqa: A002
+        """Count what was counted elsewhere: that so many of ``attempts`` went well.
+
+        Raises:
+            Refused: as for `record`, or the numbers cannot be.
+
+        """
+        if not 0 <= successes <= attempts <= MOST:
+            raise Refused("successes", f"{successes} of {attempts} cannot be.", then=f"Up to {MOST} are counted.")
+        kind = _checked(agent, other, type)
+        with self._ground.write() as db:
+            pair = self._ground.met(db, agent), self._ground.met(db, other, "other")
+            count(db, *pair, won=successes, kind=kind, micros=0, at=self._ground.clock(), attempts=attempts)
 
     def of(self, agent: str) -> list[Collaborator]:
         """Return whom an agent worked with, a row for each kind of task, the most frequent first.
@@ -146,6 +158,12 @@ class Collaborations:
         db = self._ground.read()
         rows = GIVEN(db, project=self._ground.project, agent=self._ground.agent(db, agent)).fetchall()
         return {row["name"]: _summary({one: int(row[one]) for one in OUTCOMES}) for row in rows}
+
+
+def _checked(agent: str, other: str, kind: str) -> str:
+    if agent_name(agent) == agent_name(other, "other"):
+        raise Refused("other", f"{agent_name(other)!r} is the agent itself.", then="Name the one who helped.")
+    return word(kind, "type") if kind else ""
 
 
 def _summary(counts: dict[str, int]) -> dict[str, Any]:
