@@ -2,10 +2,10 @@
 
 The score is the product of its parts:
 
-- ``text``: the sum over the words of the questions of what the word, or the best of the others that mean the same,
-  weighs times its BM25 as FTS5 computes it (k1 = 1.2, b = .75; Robertson & Zaragoza, "The probabilistic relevance
-  framework", 2009); a word counts three times in the title, and twice in the labels. BM25 of several terms is the sum
-  of theirs, so that each can be looked for by itself and have a weight of its own.
+- ``text``: the sum over the words of the questions of what the word weighs times its BM25, as FTS5 computes it
+  (k1 = 1.2, b = .75; Robertson & Zaragoza, "The probabilistic relevance framework", 2009); it counts three times in the
+  title, and twice in the labels. A memory that has only other words for it is scored by those, which weigh less. BM25
+  of several terms is the sum of theirs, so that each can be looked for by itself and have a weight of its own.
 - ``breadth``: the square root of how many of these words it has.
 - ``recency``: .5 + .5 exp(-age / 30 days), from when it was last written; 1 for what is pinned.
 - ``importance``: .5 + importance.
@@ -17,11 +17,11 @@ The score is the product of its parts:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator_memory.sqlite import sqlite3
-from orchestrator_memory.terms import quoted
+from orchestrator_memory.terms import begins, quoted
+from orchestrator_memory.values import Memory
 
 __all__ = ["BITS", "PARTS", "RANKED", "Term", "matched", "why"]
 
@@ -29,24 +29,22 @@ PARTS = ("text", "breadth", "recency", "importance", "feedback", "trust", "pinne
 BITS = 62
 """Terms at most: which ones a memory has is one integer of SQLite."""
 DAY = 86_400_000_000
-HIGH = 1.1
-"""A part of importance above this is worth saying."""
+HIGH = 0.6
+"""Importance above this is worth saying."""
+NAMED = 6
+"""Words that are named at most."""
 # Plain SQL: Core knows neither MATCH nor bm25. The inner LIMIT keeps SQLite from merging the two selections; bm25 can
 # only be asked where the index itself is read.
 RANKED = """
 WITH term AS MATERIALIZED (
-    SELECT value ->> 0 AS match, value ->> 1 AS weight, value ->> 2 AS word, 1 << key AS bit FROM json_each(:terms)
+    SELECT value ->> 0 AS match, value ->> 1 AS weight, 1 << key AS bit FROM json_each(:terms)
 ), found AS (
-    SELECT id, sum(best) AS text, sqrt(count(*)) AS breadth, sum(bits) AS terms
+    SELECT id, sum(score) AS text, sqrt(count(*)) AS breadth, sum(bit) AS terms
     FROM (
-        SELECT id, max(weight * score) AS best, sum(bit) AS bits
-        FROM (
-            SELECT memory_words.rowid AS id, -bm25(memory_words, 3.0, 1.0, 2.0) AS score, weight, word, bit
-            FROM term CROSS JOIN memory_words
-            WHERE memory_words MATCH term.match
-            LIMIT -1 OFFSET 0
-        )
-        GROUP BY id, word
+        SELECT memory_words.rowid AS id, -bm25(memory_words, 3.0, 1.0, 2.0) * weight AS score, bit
+        FROM term CROSS JOIN memory_words
+        WHERE memory_words MATCH term.match
+        LIMIT -1 OFFSET 0
     )
     GROUP BY id
 ), scored AS (
@@ -79,19 +77,22 @@ LIMIT :most
 
 @dataclass(frozen=True)
 class Term:
-    """Something that is looked for: a word, or words that must stand together, and what it counts.
+    """A word of the questions, or the ``others`` that mean the same, of which a memory has some but not the word.
 
-    ``label`` is the word of the question that it stands for; it differs from ``words`` where another word means it.
+    A word that no memory has is looked for by its ``beginning``.
     """
 
-    words: str
+    word: str
     weight: float
-    label: str
+    others: tuple[str, ...] = ()
+    beginning: bool = False
 
     @property
     def match(self) -> str:
         """Return what FTS5 looks for."""
-        return quoted(self.words)
+        if self.others:
+            return f"({' OR '.join(map(quoted, self.others))}) NOT {quoted(self.word)}"
+        return f"{quoted(begins(self.word))} *" if self.beginning else quoted(self.word)
 
 
 def matched(terms: Sequence[Term], bits: int) -> list[Term]:
@@ -99,29 +100,29 @@ def matched(terms: Sequence[Term], bits: int) -> list[Term]:
     return sorted((one for place, one in enumerate(terms) if bits >> place & 1), key=lambda one: -one.weight)
 
 
-def why(row: sqlite3.Row, found: Iterable[Term], *, title: str, helpful: int, harmful: int, age: int) -> str:
+def why(found: Sequence[Term], memory: Memory, now: int) -> str:
     """Return in words why a memory was found, and what made its score."""
-    words = list(dict.fromkeys(one.words if one.words == one.label else f"{one.words} ({one.label})" for one in found))
-    heading = title.casefold()
-    inside = [one for one in words if one.split(" (")[0] in heading]
-    said = ["matched " + ", ".join(f"'{one}'" for one in words[:6])]
-    if inside:
-        said[0] += " (in the title: " + ", ".join(inside[:4]) + ")" if len(inside) < len(words) else " in the title"
-    said.append(_old(age))
-    if helpful:
-        said.append(f"helped {_times(helpful)}")
-    if harmful:
-        said.append(f"misled {_times(harmful)}")
-    if row["importance"] > HIGH:
-        said.append("important")
-    if row["pinned"] > 1:
-        said.append("pinned")
-    return "; ".join(said)
+    heading, text = memory.title.casefold(), memory.body.casefold()
+    words = [one.word for one in found if not one.others]
+    titled = [one for one in words if one in heading]
+    said = [
+        _listed("matched", titled, " in the title"),
+        _listed("matched", [one for one in words if one not in titled]),
+    ]
+    for term in filter(lambda one: one.others, found):
+        named = [one for one in term.others if one in heading or one in text]
+        said.append(f"has other words for '{term.word}'{_listed(':', named)}")
+    days = max(0, now - memory.updated) // DAY
+    said.append("of today" if days < 1 else f"{days} day{'s' if days > 1 else ''} old")
+    said.append(f"helped {_times(memory.helpful)}" if memory.helpful else "")
+    said.append(f"misled {_times(memory.harmful)}" if memory.harmful else "")
+    said.append("important" if memory.importance > HIGH else "")
+    said.append("pinned" if memory.pinned else "")
+    return "; ".join(filter(None, said))
 
 
-def _old(age: int) -> str:
-    days = age // DAY
-    return "of today" if days < 1 else f"{days} day{'s' if days > 1 else ''} old"
+def _listed(verb: str, words: Sequence[str], where: str = "") -> str:
+    return f"{verb} {', '.join(repr(one) for one in words[:NAMED])}{where}" if words else ""
 
 
 def _times(count: int) -> str:

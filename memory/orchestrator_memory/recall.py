@@ -62,7 +62,7 @@ class Recall:
             return Recalled(hits=[])
         db = self._ground.read()
         now = given["now"]
-        listed = json.dumps([[one.match, one.weight, one.label] for one in asked])
+        listed = json.dumps([[one.match, one.weight] for one in asked])
         ranked = db.execute(RANKED, {"terms": listed, "most": most, **given}).fetchall()
         rows = {row["id"]: row for row in WHOLE(db, ids=json.dumps([one["id"] for one in ranked])).fetchall()}
         found = [(one, value(rows[one["id"]])) for one in ranked if one["id"] in rows]
@@ -86,15 +86,8 @@ class Recall:
         }
 
     def _hit(self, row: sqlite3.Row, memory: Memory, text: str, asked: Sequence[Term], now: int) -> Hit:
-        said = why(
-            row,
-            matched(asked, row["terms"]),
-            title=memory.title,
-            helpful=memory.helpful,
-            harmful=memory.harmful,
-            age=now - memory.updated,
-        )
         parts = {name: row[name] for name in PARTS}
+        said = why(matched(asked, row["terms"]), memory, now)
         return Hit.model_construct(memory=memory, score=row["score"], parts=parts, why=said, text=text)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MOST", "quoted", "terms"]
+__all__ = ["MOST", "begins", "quoted", "terms"]
 
 MOST = 32
 """Terms of a question that are looked for; a question is a sentence, not a document."""
 LONGEST = 4000
 """Characters of a question that are read."""
+SHORTEST, ENDING = 4, 3
+"""Letters of a beginning at least, and of an ending at most."""
 WORDS = re.compile(r"[^\W_]+(?:[^\w\s]?[_.@:/-]?[^\W_]+)*")
 COMMON = """
 a about above after again all also am an and any anything are as ask at be because been before being below between both
@@ -37,3 +39,8 @@ def terms(question: str) -> list[str]:
 def quoted(term: str) -> str:
     """Return a term as a phrase for FTS5, in which nothing is an operator."""
     return '"' + term.replace('"', '""') + '"'
+
+
+def begins(word: str) -> str:
+    """Return the beginning by which other forms of a word are found; none of a short word, or of a name."""
+    return word[: max(SHORTEST, len(word) - ENDING)] if word.isalpha() and len(word) >= SHORTEST + 2 else ""
