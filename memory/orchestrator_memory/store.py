@@ -24,6 +24,7 @@ from orchestrator_memory.memories import Memories
 from orchestrator_memory.messages import Messages
 from orchestrator_memory.names import slug
 from orchestrator_memory.redaction import known, named
+from orchestrator_memory.related import RelatedRun, RunQuery, related
 from orchestrator_memory.reservations import Reservations
 from orchestrator_memory.retention import Keep, Pruned, prune
 from orchestrator_memory.schema import AREA, STEPS
@@ -90,6 +91,10 @@ class MemoryStore:
         else:
             number = row[0] if row else 0
         return cls(Ground(door, number, wanted, clock, read_only=newer))
+
+    def related_runs(self, query: RunQuery, most: int = 10) -> list[RelatedRun]:
+        """Return the trainings of the project whose data are most like those of ``query``, the most alike first."""
+        return related(self.ground, query, most)
 
     def changes(self) -> int:
         """Return a number that is another one after another connection has written; asking costs microseconds."""

@@ -93,7 +93,7 @@ def _asked(ctx: Context, mark: Fingerprint | None, runs: Sequence[str] | None, m
     if not path.exists():
         return []
     from orchestrator_memory.related import Fingerprint as Known
-    from orchestrator_memory.related import RunQuery, related
+    from orchestrator_memory.related import RunQuery
     from orchestrator_memory.store import MemoryStore
 
     query = RunQuery(
@@ -101,6 +101,6 @@ def _asked(ctx: Context, mark: Fingerprint | None, runs: Sequence[str] | None, m
     )
     try:
         with MemoryStore.open(path, ctx.settings.project.name, anywhere=ctx.settings.network_home) as store:
-            return related(store.ground, query, most)
+            return store.related_runs(query, most)
     except (MemoryFailure, sqlite3.Error, OSError, Busy, NetworkPlace) as error:
         raise StateUnavailable(f"The memory in {path} cannot be read: {error}") from error
