@@ -23,13 +23,15 @@ def merged(loaded: Any, said: Any, now: Any, *, adding: bool = False) -> Any:  #
 
     With ``adding``, single values that stand there stay as they are.
     """
+    if adding and now is not UNKNOWN and now is not None and not _alike(said, now):
+        return now
     if isinstance(said, dict):
         before, there = _dict(loaded), _dict(now)
         changed = {key: one for key, one in _dict(said).items() if key not in before or before[key] != one}
         return there | {key: _value(key, before, one, there, adding=adding) for key, one in changed.items()}
     if isinstance(said, list):
         return _gathered(_list(loaded), _list(said), _list(now), adding=adding)
-    return now if adding and now is not UNKNOWN and now is not None else said
+    return said
 
 
 def overlaid(below: Any, above: Any) -> Any:  # noqa: ANN401 - JSON values
@@ -67,6 +69,11 @@ def _gathered(loaded: list[Any], said: list[Any], now: list[Any], *, adding: boo
         elif name not in {identity(one) for one in new}:
             new.append(item)
     return [*new, *result] if newest_first else [*result, *new]
+
+
+def _alike(one: Any, other: Any) -> bool:  # noqa: ANN401
+    """Whether two values can be brought together: two objects, or two lists."""
+    return any(isinstance(one, kind) and isinstance(other, kind) for kind in (dict, list))
 
 
 def _dict(value: Any) -> dict[str, Any]:  # noqa: ANN401

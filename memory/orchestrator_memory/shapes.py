@@ -151,13 +151,14 @@ def task(one: Task) -> dict[str, Any]:
 
 
 def insight(one: Memory) -> dict[str, Any]:
-    """Return an entry of ``optimization_insights``; what was not said is None."""
+    """Return an entry of ``optimization_insights``; what was not said is None, and ``flags`` say what is suspicious."""
     return {
         "area": one.data.get("area", one.area),
         "insight": one.body,
         "impact": IMPACTS.get(one.impact or "", one.impact),
         "confidence": one.confidence,
         "discovered_at": stamp(one.valid_from),
+        **({"flags": list(one.flags)} if one.flags else {}),
     }
 
 
@@ -195,7 +196,7 @@ def together(rows: Iterable[Collaborator]) -> list[dict[str, Any]]:
 
 
 def message(one: Message) -> dict[str, Any]:
-    """Return a message; its receipts say who has acknowledged it."""
+    """Return a message; receipts say who has acknowledged it, ``flags`` in its metadata what is suspicious about it."""
     told = {"task_id": one.task, "priority": PRIORITY.get(one.priority, one.priority)}
     told |= {"expiry": None if one.expires is None else stamp(one.expires)}
     said = {key: value for key, value in told.items() if value is not None and (key, value) != ("priority", "medium")}
@@ -206,7 +207,7 @@ def message(one: Message) -> dict[str, Any]:
         "target_agents": list(one.to),
         "message_type": one.type,
         "content": one.body,
-        "metadata": said | one.details,
+        "metadata": said | one.details | ({"flags": list(one.flags)} if one.flags else {}),
         "timestamp": stamp(one.created),
         "acknowledged_by": acked,
     }
