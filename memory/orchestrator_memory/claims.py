@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, case, exists, func, literal_column, null, or_, select, update
+from sqlalchemy import and_, case, exists, func, literal_column, not_, null, or_, select, update
 
 from orchestrator_memory.compiled import Statement, among, of, p
 from orchestrator_memory.letters import ABOUT_DELIVERY, ABOUT_MESSAGE, JOINED
@@ -35,11 +35,11 @@ A, D, M = of(Agent).c, of(Delivery).c, of(Message).c
 OPEN: Any = literal_column("delivery.state IN ('unread', 'claimed')")
 """Written as in the index, which is used only then."""
 HERE = (D.agent_id == p("agent"), OPEN)
-BEFORE_IT_EXPIRES = or_(D.expires_at.is_(None), D.expires_at > p("at"))
 FREE = or_(D.state == "unread", D.lease_until <= p("at"))
-EXPIRED = D.expires_at <= p("at")
+EXPIRED = and_(D.expires_at.is_not(None), D.expires_at <= p("at"))
 WORN = and_(D.state == "claimed", D.attempts % ATTEMPTS == 0)
 GONE = or_(EXPIRED, WORN)
+"""What is free and gone is dead, whether or not anybody has found that out."""
 WHY: Any = (
     (EXPIRED, "expired before it was acknowledged"),
     (WORN, f"claimed {ATTEMPTS} times and never acknowledged"),
@@ -94,7 +94,7 @@ ACK = Statement(
 )
 MINE = (
     *THIS,
-    D.state == "claimed",
+    and_(D.state == "claimed", or_(D.lease_until > p("at"), not_(GONE))),
     case((p("fence").is_not(None), D.attempts == p("fence")), else_=D.claimed_by == p("by")),
 )
 NACK = Statement(
@@ -132,7 +132,7 @@ READ = Statement(
     .values(read_at=p("at"))
 )
 UNREAD = Statement(  # by the priority SQLite finds that the index of what is open is worth it
-    select(func.count()).select_from(of(Delivery)).where(*HERE, D.priority >= 0, FREE, BEFORE_IT_EXPIRES)
+    select(func.count()).select_from(of(Delivery)).where(*HERE, D.priority >= 0, FREE, not_(GONE))
 )
 BOX: Any = (
     select(*ABOUT_MESSAGE, *ABOUT_DELIVERY)
@@ -141,7 +141,7 @@ BOX: Any = (
 )
 OF_THREAD = or_(p("thread").is_(None), M.thread == p("thread"))
 NEXT = (D.priority.desc(), D.message_id)
-INBOX = Statement(BOX.where(OPEN, BEFORE_IT_EXPIRES, OF_THREAD).order_by(*NEXT).limit(p("most")))
+INBOX = Statement(BOX.where(OPEN, not_(EXPIRED), not_(and_(FREE, WORN)), OF_THREAD).order_by(*NEXT).limit(p("most")))
 EVERYTHING = Statement(BOX.where(OF_THREAD).order_by(D.message_id.desc()).limit(p("most")))
 DEAD = Statement(BOX.where(D.state == "dead").order_by(D.message_id.desc()).limit(p("most")))
 THESE = Statement(BOX.where(among(D.message_id, "messages")).order_by(*NEXT))

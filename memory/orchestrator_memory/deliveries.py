@@ -1,7 +1,7 @@
 """Messages at their recipients: read, claimed for work by one at a time, acknowledged, or dead.
 
 A claim is a lease with a fence: the number of times that the delivery was claimed, which only grows. When the lease is
-over, another may claim it, with the next fence; until then its late holder may still acknowledge or extend. What was
+over, another may claim it, with the next fence; until then its late holder may still settle or extend it. What was
 claimed five times in vain, or expired before anybody acknowledged it, is dead: kept, listed, and revived on request.
 """
 
@@ -210,6 +210,7 @@ class Deliveries:
         """
         with self._ground.write() as db:
             about: dict[str, Any] = {"agent": self._ground.agent(db, agent), "project": self._ground.project}
+            claims.BURY(db, at=self._ground.clock(), **about)
             if not claims.REVIVE(db, uid=uid, **about).rowcount:
                 self._row(db, agent, uid)
                 raise NotFound("dead message", uid, then="It is not dead.")
@@ -229,7 +230,7 @@ class Deliveries:
         number("fence", fence, 1, GREATEST)
         with self._ground.write() as db:
             about: dict[str, Any] = {"agent": self._ground.agent(db, agent), "project": self._ground.project}
-            if not statement(db, uid=uid, fence=fence, **about, **values).rowcount:
+            if not statement(db, uid=uid, fence=fence, at=self._ground.clock(), **about, **values).rowcount:
                 self._explain(db, agent, uid, fence, acknowledging=False)
 
     def _row(self, db: sqlite3.Connection, agent: str, uid: str) -> sqlite3.Row:

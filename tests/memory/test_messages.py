@@ -381,6 +381,19 @@ def test_after_five_claims_in_vain_a_message_is_dead_until_it_is_revived(
         store.messages.revive("pool", uid)
 
 
+def test_what_is_revived_has_five_attempts_again_and_no_fence_twice(store: MemoryStore, clock: Any) -> None:
+    uid = store.messages.send("lead", "job", to=["pool"], expires=clock() + 25_000_000).message.uid
+    for fence in (1, 2):
+        assert fences(store.messages.claim("pool", by="a", lease=10)) == {"job": fence}
+        clock.pass_by(10)
+    clock.pass_by(10)
+    store.messages.revive("pool", uid)
+    for fence in range(6, 11):
+        assert fences(store.messages.claim("pool", by="a", lease=10)) == {"job": fence}
+        clock.pass_by(10)
+    assert store.messages.claim("pool", by="a") == []
+
+
 def test_the_work_that_was_done_in_the_fifth_attempt_is_acknowledged_though_it_came_late(
     store: MemoryStore, clock: Any
 ) -> None:
