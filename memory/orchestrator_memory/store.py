@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 
 from orchestrator_memory.agents import Agents
+from orchestrator_memory.arrival import Imported, arrive
 from orchestrator_memory.collaboration import Collaborations
 from orchestrator_memory.compiled import Statement, add, of, p
 from orchestrator_memory.context import SharedContext
 from orchestrator_memory.counting import stats
 from orchestrator_memory.door import Door, NewerSchema, now
 from orchestrator_memory.forgetting import Forgotten, forget
+from orchestrator_memory.graph import read_graph
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.marks import key
 from orchestrator_memory.memories import Memories
@@ -30,6 +33,7 @@ from orchestrator_memory.retention import Keep, Pruned, prune
 from orchestrator_memory.schema import AREA, STEPS
 from orchestrator_memory.tables import Meta, Project
 from orchestrator_memory.tasks import Tasks
+from orchestrator_memory.transfer import Exported, export, form
 from orchestrator_memory.values import Stats
 
 __all__ = ["MemoryStore"]
@@ -133,6 +137,20 @@ class MemoryStore:
     ) -> Forgotten:
         """Forget one thing, all of an agent, or everything with a text in it; see `forgetting`."""
         return forget(self.ground, uid=uid, agent=agent, text=text, hard=hard, dry=dry, seconds=seconds)
+
+    def export(
+        self, stream: TextIO, *, kinds: Iterable[str] = (), agent: str | None = None, since: int | None = None
+    ) -> Exported:
+        """Write the project's memory as sorted JSON lines; see `transfer`."""
+        return export(self.ground, stream, kinds=kinds, agent=agent, since=since)
+
+    def import_(self, stream: Iterable[str], *, own: bool | None = None, dry: bool = False) -> Imported:
+        """Read what `export` wrote, or the file of a knowledge-graph server; see `arrival` and `graph`."""
+        rest = iter(stream)
+        first = next(rest, "")
+        if form(first) == "graph":
+            return read_graph(self.ground, chain([first], rest), dry=dry)
+        return arrive(self.ground, chain([first], rest), own=own, dry=dry)
 
     def close(self) -> None:
         """Close the database."""
