@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -13,6 +13,7 @@ from mcp.server.mcpserver import MCPServer
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import UnknownName
+from mcp_orchestrator.server.frames import framed, marked
 from mcp_orchestrator.server.history import found
 from mcp_orchestrator.server.recollections import letters
 from mcp_orchestrator.server.results import compact, finite, moment
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator_memory.store import MemoryStore
     from orchestrator_memory.values import Task
 
-__all__ = ["digest", "look", "project", "publish"]
+__all__ = ["digest", "look", "project", "publish", "task_of"]
 
 JSON = "application/json"
 FEW, SOME, MANY = 5, 20, 50
@@ -62,7 +63,7 @@ async def inbox(project: str, agent: str, ctx: Session) -> str:
 
 async def task(project: str, id: str, ctx: Session) -> str:  # noqa: A002 - its name in the address
     """A task: what it is, how far, its insights, what was given to others, its parts."""
-    return await found(partial(_read, orchestrator(ctx), project, _task, id))
+    return await found(partial(_read, orchestrator(ctx), project, task_of, id))
 
 
 async def stats(project: str, ctx: Session) -> str:
@@ -102,17 +103,17 @@ def digest(store: MemoryStore, name: str, nonce: str | None = None) -> dict[str,
     one = store.agents.get(name)
     tasks = store.tasks.list(agent=one.name, most=FEW)
     learned = store.memories.list(agent=one.name, most=FEW)
-    framed = _framed(learned, nonce)
-    mark = partial(_mark, nonce=framed.nonce, agent=one.name)
+    frames = framed(learned, nonce)
+    mark = partial(marked, nonce=frames.nonce, agent=one.name)
     with_whom = store.collaboration.of(one.name)[:FEW]
     return {
         "agent": one.name,
         "role": mark(one.role) if one.role else None,
-        "note": framed.note,
+        "note": frames.note,
         "tasks": [_line(task, mark) for task in tasks],
         "memories": [
             {"uid": memory.uid, "kind": memory.kind, "trust": memory.trust, "text": text}
-            for memory, text in zip(learned, framed.texts, strict=True)
+            for memory, text in zip(learned, frames.texts, strict=True)
         ],
         "collaborators": [
             one.model_dump(include={"other", "type", "attempts", "successes", "rate"}) for one in with_whom
@@ -122,18 +123,18 @@ def digest(store: MemoryStore, name: str, nonce: str | None = None) -> dict[str,
 
 
 def _context(store: MemoryStore, _none: str, nonce: str | None) -> dict[str, Any]:
-    framed = _framed([], nonce)
+    frames = framed(nonce=nonce)
     entries = [
         {
             "key": one.key,
             "version": one.version,
             "by": one.by,
             "updated": moment(one.updated),
-            "value": _mark(json.dumps(one.value, ensure_ascii=False), nonce=framed.nonce, agent=one.by, at=one.updated),
+            "value": marked(json.dumps(one.value, ensure_ascii=False), frames.nonce, one.by, one.updated),
         }
         for one in store.context.all()
     ]
-    return {"note": framed.note, "context": entries}
+    return {"note": frames.note, "context": entries}
 
 
 def _inbox(store: MemoryStore, name: str, nonce: str | None) -> dict[str, Any]:
@@ -142,24 +143,30 @@ def _inbox(store: MemoryStore, name: str, nonce: str | None) -> dict[str, Any]:
     return {"agent": name, "note": note, "messages": messages, "waiting": store.messages.unread(name)}
 
 
-def _task(store: MemoryStore, uid: str, nonce: str | None) -> dict[str, Any]:
+def task_of(store: MemoryStore, uid: str, nonce: str | None = None) -> dict[str, Any]:
+    """Return a task with its insights, what was given to others, and its parts.
+
+    Raises:
+        NotFound: there is no such task.
+
+    """
     one = store.tasks.get(uid)
-    framed = _framed([], nonce)
-    mark = partial(_mark, nonce=framed.nonce, agent=one.agent)
+    frames = framed(nonce=nonce)
+    mark = partial(marked, nonce=frames.nonce, agent=one.agent)
     parts = [
         {**part.model_dump(exclude={"reason", "note", "created", "settled"}), "reason": mark(part.reason)}
         for part in one.delegations
     ]
     below = store.tasks.list(parent=one.uid, most=MANY)
     return {
-        "note": framed.note,
+        "note": frames.note,
         **_line(one, mark),
         "parent": one.parent,
         "workflow": one.workflow or None,
         "phase": one.phase or None,
         "tokens": one.tokens_in + one.tokens_out,
         "delegations": parts,
-        "parts": [_line(task, partial(_mark, nonce=framed.nonce, agent=task.agent)) for task in below],
+        "parts": [_line(task, partial(marked, nonce=frames.nonce, agent=task.agent)) for task in below],
     }
 
 
@@ -167,7 +174,7 @@ def _stats(store: MemoryStore, _none: str, _nonce: str | None) -> dict[str, Any]
     return store.stats().model_dump(mode="json")
 
 
-VIEWS: dict[str, View] = {"agents": digest, "context": _context, "inbox": _inbox, "tasks": _task, "stats": _stats}
+VIEWS: dict[str, View] = {"agents": digest, "context": _context, "inbox": _inbox, "tasks": task_of, "stats": _stats}
 
 
 def _line(one: Task, mark: Callable[[str], str]) -> dict[str, Any]:
@@ -197,15 +204,3 @@ def _read(orchestrator: Orchestrator, wanted: str, view: View, subject: str) -> 
 
 def _filled(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def _mark(text: str, *, nonce: str, agent: str | None, at: int | None = None) -> str:
-    from orchestrator_memory.marking import marked  # its patterns cost milliseconds
-
-    return marked(text, agent=agent, at=at, nonce=nonce)
-
-
-def _framed(things: Sequence[Any], nonce: str | None) -> Any:  # noqa: ANN401 - a tuple of a module that is loaded late
-    from orchestrator_memory.marking import delimited
-
-    return delimited(things, nonce=nonce)

@@ -9,6 +9,7 @@ from mcp.server.mcpserver.prompts import Prompt
 from pydantic import Field
 
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.server import briefings
 
 __all__ = ["publish"]
 
@@ -16,6 +17,7 @@ __all__ = ["publish"]
 def publish(server: MCPServer[Orchestrator]) -> None:
     """Add the prompts to a server."""
     server.add_prompt(Prompt.from_function(train_model, title="Train a model"))
+    briefings.publish(server)
 
 
 async def train_model(

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from mcp_orchestrator.server.frames import framed, marked
 from mcp_orchestrator.server.results import Answer, moment
-from orchestrator_memory.values import Entry, Memory, Message, Recalled, Sent, Task, Written
+from orchestrator_memory.values import Entry, Message, Recalled, Sent, Task, Written
 
 if TYPE_CHECKING:
-    from orchestrator_memory.marking import Marked
     from orchestrator_memory.values import Hit
 
 __all__ = [
@@ -72,10 +72,10 @@ class Recollections(Answer):
         if not found.hits:
             try_ = "recall_memory with other words: two or three short queries, fewer filters, superseded=true"
             return cls(memories=[], next=[try_, "remember keeps what you find out yourself"])
-        framed = _framed(found.hits)
-        memories = [Recollection.of(hit, text) for hit, text in zip(found.hits, framed.texts, strict=True)]
+        frames = framed(found.hits)
+        memories = [Recollection.of(hit, text) for hit, text in zip(found.hits, frames.texts, strict=True)]
         then = [f'remember(helped=["{memories[0].uid}"]) says that it was of use; misled=[...] that it was not']
-        return cls(note=framed.note, memories=memories, left=found.left or None, next=then)
+        return cls(note=frames.note, memories=memories, left=found.left or None, next=then)
 
 
 class Remembered(Answer):
@@ -184,10 +184,10 @@ class Shared(Answer):
     @classmethod
     def of(cls, entries: Sequence[Entry], then: Sequence[str], *, shown: bool = True) -> Self:
         """Return keys with their values, or, of what the caller wrote itself, only with their versions."""
-        framed = _framed([]) if shown and any(one.version for one in entries) else None
-        nonce = framed.nonce if framed else None
+        frames = framed() if shown and any(one.version for one in entries) else None
+        nonce = frames.nonce if frames else None
         return cls(
-            note=framed.note if framed else None, context=[Share.of(one, nonce) for one in entries], next=list(then)
+            note=frames.note if frames else None, context=[Share.of(one, nonce) for one in entries], next=list(then)
         )
 
 
@@ -273,19 +273,11 @@ def letters(messages: Sequence[Message], nonce: str | None = None) -> tuple[str 
     """Return messages with their texts in frames, and the sentence that explains these."""
     if not messages:
         return None, []
-    framed = _framed(messages, nonce)
-    return framed.note, [Letter.of(one, text) for one, text in zip(messages, framed.texts, strict=True)]
+    frames = framed(messages, nonce)
+    return frames.note, [Letter.of(one, text) for one, text in zip(messages, frames.texts, strict=True)]
 
 
 def framed_value(entry: Entry, nonce: str | None = None) -> str:
     """Return a value of the shared context as JSON in a frame."""
-    from orchestrator_memory.marking import marked
-
     text = json.dumps(entry.value, ensure_ascii=False, separators=(",", ":"))
-    return marked(text, agent=entry.by, at=entry.updated, nonce=nonce)
-
-
-def _framed(things: Sequence[Hit | Memory | Message], nonce: str | None = None) -> Marked:
-    from orchestrator_memory.marking import delimited  # its patterns cost milliseconds
-
-    return delimited(things, nonce=nonce)
+    return marked(text, nonce or framed().nonce, entry.by, entry.updated)
