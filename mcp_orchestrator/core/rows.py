@@ -134,7 +134,7 @@ class RunRow(BaseModel):
     """A run.
 
     ``origin`` is the first of the runs that this one continues: what they leave behind (a version, an experiment) is
-    the work of that one.
+    the work of that one. ``subject`` is whose token it was asked with, empty where none was needed.
     """
 
     id: str
@@ -158,6 +158,7 @@ class RunRow(BaseModel):
     fork_step: str | None = None
     origin: str | None = None
     created_by: str = ""
+    subject: str = ""
     fence: int = 0
     created: int
     started: int | None = None

@@ -167,6 +167,11 @@ class Journal:
         )
         return [Event(**of_row(row)) for row in rows]
 
+    def changed(self, run: str) -> int:
+        """Return when something last happened in a run, in microseconds UTC."""
+        rows = self._all("SELECT at FROM event WHERE run=? ORDER BY seq DESC LIMIT 1", run)
+        return int(rows[0][0]) if rows else self.run(run).created
+
     def changes(self) -> int:
         """Return a number that is another one after another process has written; asking costs microseconds."""
         return int(self.door.read().execute("PRAGMA data_version").fetchone()[0])

@@ -151,7 +151,7 @@ def fork(db: sqlite3.Connection, run: str, origin: str, spec: str, step: str | N
         about["fork_step"] = step
     elif json.loads(spec) == first.spec:
         about["origin"] = first.origin or origin
-    submit(db, run, first.workflow, spec, {**about, "created_by": first.created_by})
+    submit(db, run, first.workflow, spec, {**about, "created_by": first.created_by, "subject": first.subject})
     columns = "name, position, component, capability, inputs, status, reason, result, attempt, started, ended, params"
     db.execute(
         f"INSERT INTO step(run, {columns}) SELECT ?, {columns} FROM step "  # noqa: S608 - our own names

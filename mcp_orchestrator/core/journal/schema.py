@@ -75,4 +75,5 @@ SCHEMA = (
       socket TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER
     ) STRICT;
     """,
+    "ALTER TABLE run ADD COLUMN subject TEXT NOT NULL DEFAULT ''",
 )
