@@ -53,7 +53,7 @@ def test_repeating_does_not_make_more_confident_than_was_said(store: MemoryStore
 def test_another_agent_kind_title_or_text_is_another_memory(store: MemoryStore, other: dict[str, Any]) -> None:
     said: dict[str, Any] = {"body": LEAK, "agent": "ann", "kind": "insight", "title": ""}
     one = store.memories.remember(**said)
-    assert store.memories.remember(**{**said, **other}).new
+    assert store.memories.remember(**(said | other)).new
     assert store.memories.get(one.memory.uid).times == 1
 
 
@@ -235,7 +235,7 @@ def test_what_cannot_be_kept_is_refused_and_nothing_is_written(
     store: MemoryStore, given: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(Refused, match=problem):
-        store.memories.remember(**{"body": LEAK, "agent": "ann", **given})
+        store.memories.remember(**(dict[str, Any](body=LEAK, agent="ann") | given))
     assert store.memories.list() == []
 
 
