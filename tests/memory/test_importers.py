@@ -144,6 +144,8 @@ def test_a_folder_that_is_imported_again_brings_only_what_is_new(store: MemorySt
         assert (done.tasks, done.collaborations, done.keys, done.messages, done.skipped) == (*new, 0, 0, ())
     (counted,) = store.collaboration.of(ME)
     assert (counted.attempts, counted.successes) == (7, 4)
+    (folder / "agents" / f"{ME}.json").write_text(json.dumps(an_agent()))  # as it was at first
+    assert import_folder(store, folder).skipped == ()
     assert store.context.get("phase").value == "serving"
     knowledge = before.load_agent_memory(ME)["domain_knowledge"]["project_specific_context"]
     assert knowledge["architecture_patterns"] == ["Layers", "Ports"]
@@ -187,6 +189,14 @@ def test_what_cannot_be_understood_is_skipped_by_file_and_the_rest_is_kept(store
     ]
     assert "has no task_description" in " ".join(done.skipped)
     assert "is no time" in " ".join(done.skipped)
+
+
+def test_an_item_that_is_refused_half_way_leaves_nothing(store: MemoryStore, folder: Path) -> None:
+    half = a_message(3, acknowledged_by=[{"agent": "../../x"}])
+    (folder / "shared_context.json").write_text(json.dumps({"inter_agent_messages": [half]}))
+    done = import_folder(store, folder)
+    assert (done.messages, len(done.skipped)) == (0, 1)
+    assert store.messages.inbox("performance-engineer") == []
 
 
 def test_a_folder_without_such_files_is_refused(store: MemoryStore, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_the_snippet_of_the_mission_runs_as_it_stands_and_what_it_writes_is_in_t
 @pytest.mark.requirement("memory.tasks")
 @pytest.mark.requirement("memory.insights")
 @pytest.mark.requirement("memory.patterns")
-def test_the_memory_has_the_shape_that_the_snippet_reads(manager: AgentMemoryManager) -> None:
+def test_the_memory_has_the_shape_that_the_snippet_reads(manager: AgentMemoryManager, store: MemoryStore) -> None:
     mine = manager.load_agent_memory(ME)
     assert mine["task_history"][:5] == []
     assert mine["collaboration_patterns"] == {"frequent_collaborators": [], "delegation_effectiveness": {}}
@@ -101,6 +101,7 @@ def test_the_memory_has_the_shape_that_the_snippet_reads(manager: AgentMemoryMan
     parts = [{"to_agent": OTHER, "reason": "Measure it", "outcome": "failure"}]
     manager.add_task_to_history(ME, a_task("First", timestamp="2026-01-31T09:30:00+00:00Z", delegations=parts))
     manager.add_task_to_history(ME, a_task("Second", task_id="mine-2"))
+    store.tasks.start(ME, "Still at work")  # no part of the history yet
     manager.add_optimization_insight(ME, an_insight("Scaling helps"))
     for success in (True, True, False):
         manager.update_collaboration_pattern(ME, OTHER, success=success, task_type="Load testing")
@@ -269,7 +270,9 @@ def test_saving_adds_what_was_changed_and_nothing_twice(manager: AgentMemoryMana
     assert now["something_else"] == {"kept": True}
 
 
-def test_a_stale_save_undoes_nothing_that_was_written_meanwhile(manager: AgentMemoryManager) -> None:
+def test_a_stale_save_undoes_nothing_that_was_written_meanwhile(
+    manager: AgentMemoryManager, store: MemoryStore
+) -> None:
     manager.add_optimization_insight(ME, an_insight("Known", confidence=0.5))
     first, second = manager.load_agent_memory(ME), manager.load_agent_memory(ME)
     for mine, who in ((first, "first"), (second, "second")):
@@ -287,6 +290,7 @@ def test_a_stale_save_undoes_nothing_that_was_written_meanwhile(manager: AgentMe
     manager.save_agent_memory(ME, second)
     third = json.loads(json.dumps(first))  # as it comes back from a file: nobody knows what was loaded
     manager.save_agent_memory(ME, third)
+    assert [one.times for one in store.memories.list(kinds=("insight",))] == [2]  # said, and said with more confidence
     now = manager.load_agent_memory(ME)
     assert {one["task_description"] for one in now["task_history"]} == {"By first", "By second", "Meanwhile"}
     assert [one["confidence"] for one in now["optimization_insights"]] == [0.8]
@@ -341,6 +345,19 @@ def test_a_recorded_task_gains_insights_and_is_not_rewritten(manager: AgentMemor
     mine["task_history"][0]["outcome"] = "failure"
     with pytest.raises(Refused, match="final"):
         manager.save_agent_memory(ME, mine)
+
+
+def test_an_insight_from_the_future_is_known_now(manager: AgentMemoryManager) -> None:
+    manager.add_optimization_insight(ME, an_insight("Ahead", discovered_at="2999-01-01T00:00:00Z"))
+    (insight,) = manager.load_agent_memory(ME)["optimization_insights"]
+    assert insight["discovered_at"] == "2027-01-15T08:00:00.000000Z"
+
+
+def test_a_task_of_another_agent_is_not_changed_by_its_id(manager: AgentMemoryManager, store: MemoryStore) -> None:
+    theirs = store.tasks.record(OTHER, "Trained", "success")
+    manager.add_task_to_history(ME, a_task("Trained", task_id=theirs.uid))
+    assert store.tasks.get(theirs.uid) == theirs
+    assert len(store.tasks.list(agent=ME)) == 1
 
 
 @pytest.mark.requirement("memory.shared")

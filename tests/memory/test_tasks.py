@@ -178,6 +178,8 @@ def test_a_task_that_is_over_is_written_down_at_once_with_its_parts_and_counts_n
         ("perf", "open", None),
     ]
     assert store.tasks.record("lead", "Built", "partial", key="k") == task
+    earlier = store.tasks.record("lead", "Built before", "success", ended=3)
+    assert [one.uid for one in store.tasks.list()] == [task.uid, earlier.uid]
     assert store.collaboration.of("lead") == []
 
 
