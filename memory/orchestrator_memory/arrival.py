@@ -136,7 +136,8 @@ class _Arrival:
     def told(self, *, dry: bool) -> Imported:
         """Return what came of it."""
         told: dict[str, Any] = {name: dict(one) for name, one in self.counts.items()}
-        return Imported(**(told | self.problems), dry=dry)
+        told.update(self.problems)
+        return Imported(**told, dry=dry)
 
     def _undone(self, db: sqlite3.Connection, kind: str, number: int, why: str) -> None:
         db.execute("ROLLBACK TO line")
