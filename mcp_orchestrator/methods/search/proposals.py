@@ -6,9 +6,11 @@ the same study follows whatever the number of processors, and whether or not it 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from zlib import crc32
 
 from mcp_orchestrator.methods.search.starts import Start, begun
 from mcp_orchestrator.methods.training.estimators import Shape
@@ -98,6 +100,7 @@ class Proposals:
         self._method: Method = method
         self._shape = shape
         self._seed = seed
+        self._salt = crc32(json.dumps([[one.family, one.params] for one in first]).encode()) if first else 0
         self.plan = planned(families, method, shape, first)
         self.last = len(self.plan) if method in {"none", "grid"} else None
 
@@ -111,15 +114,19 @@ class Proposals:
     def ask(self) -> Proposal:
         """Return the next candidate."""
         number = len(self._study.get_trials(deepcopy=False))
-        self._study.sampler = sampler(self._method, self._seed + number)
+        self._study.sampler = sampler(self._method, self._salted(number))
         if number < len(self.plan):
             family, params = self.plan[number]
             self._study.enqueue_trial({"family": family, **{f"{family}.{name}": one for name, one in params.items()}})
         trial = self._study.ask()
         return self._proposal(trial, trial.number)
 
+    def _salted(self, number: int) -> int:
+        """Return the seed of a trial, another one with other starts: else the draws that found them come again."""
+        return (self._seed + number + self._salt) % 2**32
+
     def _proposal(self, trial: Trial, number: int) -> Proposal:
-        self._study.sampler = sampler(self._method, self._seed + number)
+        self._study.sampler = sampler(self._method, self._salted(number))
         family = FAMILIES[trial.suggest_categorical("family", [family.name for family in self._families])]
         return Proposal(trial, family.name, family.suggest(trial, self._shape))
 
