@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator_memory import claims
 from orchestrator_memory.compiled import Statement
-from orchestrator_memory.errors import Held, NotFound, NotYours, Stale
+from orchestrator_memory.errors import Held, NotFound, NotYours, Refused, Stale
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.intake import number, taken
 from orchestrator_memory.letters import letters
@@ -27,7 +27,7 @@ __all__ = ["LONGEST", "Deliveries", "most_of"]
 
 LONGEST = 7 * 86_400.0
 """The longest lease in seconds."""
-MOST = 200
+MOST, NAME = 200, 200
 
 
 def most_of(most: int) -> int:
@@ -97,29 +97,30 @@ class Deliveries:
 
         Raises:
             NotFound: there is no such agent.
-            Refused: a lease of no time, or of more than a week.
+            Refused: a lease of no time or of more than a week, or nobody who works.
 
         """
         ground = self._ground
-        holder, wanted = taken("by", by, 200).text, [word(one, "types") for one in types]
+        wanted = [word(one, "types") for one in types]
         span, left = micros("lease", lease, LONGEST), most_of(most)
         with ground.write() as db:
             number_of, at = ground.agent(db, agent), ground.clock()
-            caught_up(db, self._ground, number_of)
-            about: dict[str, Any] = {"agent": number_of, "by": holder, "at": at, "until": at + span}
+            caught_up(db, ground, number_of)
+            about: dict[str, Any] = {"agent": number_of, "by": _holder(by), "at": at, "until": at + span}
             statement = claims.CLAIM_SOME if wanted else claims.CLAIM
             if wanted:
                 about["types"] = json.dumps(wanted)
-            rows = statement(db, most=left, **about).fetchall()
-            claimed = [row["message_id"] for row in rows if row["state"] == "claimed"]
-            if len(claimed) < len(rows):  # some could be had no more: find them all, and take others
-                claims.BURY(db, agent=number_of, project=ground.project, at=at)
-                others = statement(db, most=left - len(claimed), **about).fetchall()
-                claimed += [row["message_id"] for row in others]
-            if not claimed:
-                return []
-            found = claims.THESE(db, agent=number_of, messages=json.dumps(claimed)).fetchall()
-            return letters(db, found, one=True)
+            claimed: list[sqlite3.Row] = []
+            while len(claimed) < left:
+                found = statement(db, **about).fetchall()
+                if not found:
+                    break
+                message, state = found[0]
+                if state == "claimed":
+                    claimed += claims.THIS_ONE(db, agent=number_of, message=message)
+                else:  # it could be had no more: find all of which that is true
+                    claims.BURY(db, agent=number_of, project=ground.project, at=at)
+            return letters(db, claimed, one=True)
 
     def ack(self, agent: str, uids: Sequence[str], *, fence: int | None = None, by: str | None = None) -> int:
         """Acknowledge messages, all or none, and return how many were not yet.
@@ -254,3 +255,10 @@ class Deliveries:
         else:
             what = f"Message {uid} is {row['state']}, after {row['attempts']} claims."
         raise Stale(f"{what} This claim is not the present one; leave the message, or claim it again.")
+
+
+def _holder(by: str) -> str:
+    """Return the name of who claims: of a session, of a process."""
+    if not by.strip() or len(by) > NAME or not by.isprintable():
+        raise Refused("by", f"{by[:80]!r} is no name of who works.", then=f"Use one line of at most {NAME} characters.")
+    return by

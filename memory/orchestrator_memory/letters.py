@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from sqlalchemy import select
@@ -15,7 +15,7 @@ from orchestrator_memory.tables import Agent, Delivery, Message
 from orchestrator_memory.values import Message as Letter
 from orchestrator_memory.values import Priority, Receipt
 
-__all__ = ["ABOUT_DELIVERY", "ABOUT_MESSAGE", "JOINED", "PRIORITIES", "letters", "receipts", "recipients"]
+__all__ = ["ABOUT_DELIVERY", "ABOUT_MESSAGE", "JOINED", "PRIORITIES", "letter", "letters", "receipts", "recipients"]
 
 PRIORITIES: tuple[str, ...] = get_args(Priority)
 """By rank: what has a greater number is read first."""
@@ -67,31 +67,37 @@ def receipts(row: sqlite3.Row) -> Receipt:
     )
 
 
+def letter(row: Mapping[str, Any] | sqlite3.Row, **more: Any) -> Letter:  # noqa: ANN401 - fields of a message
+    """Return a message, of its row and of what is known otherwise."""
+    return Letter(
+        uid=row["uid"],
+        sender=row["sender"],
+        broadcast=bool(row["broadcast"]),
+        type=row["type"],
+        priority=PRIORITIES[row["priority"]],  # type: ignore[arg-type] # the check of the column
+        subject=row["subject"],
+        body=row["body"],
+        thread=row["thread"],
+        reply_to=row["answers"],
+        task=row["task"],
+        details=json.loads(row["details"]),
+        flags=json.loads(row["flags"]),
+        ack=bool(row["ack"]),
+        created=row["created_at"],
+        expires=row["expires_at"],
+        **more,
+    )
+
+
 def letters(
     db: sqlite3.Connection, rows: Sequence[sqlite3.Row], *, one: bool = False, each: bool = False
 ) -> list[Letter]:
     """Return messages: with the receipt of the ``one`` recipient that each row has, or with those of ``each``."""
-    known = recipients(db, [row["id"] for row in rows if each or not row["broadcast"]])
-    return [
-        Letter(
-            uid=row["uid"],
-            sender=row["sender"],
-            to=[] if row["broadcast"] else [receipt.agent for receipt in known[row["id"]]],
-            broadcast=bool(row["broadcast"]),
-            type=row["type"],
-            priority=PRIORITIES[row["priority"]],  # type: ignore[arg-type] # the check of the column
-            subject=row["subject"],
-            body=row["body"],
-            thread=row["thread"],
-            reply_to=row["answers"],
-            task=row["task"],
-            details=json.loads(row["details"]),
-            flags=json.loads(row["flags"]),
-            ack=bool(row["ack"]),
-            created=row["created_at"],
-            expires=row["expires_at"],
-            receipt=receipts(row) if one else None,
-            receipts=known[row["id"]] if each else [],
-        )
-        for row in rows
-    ]
+    numbers = [row["id"] for row in rows if each or not row["broadcast"]]
+    known = recipients(db, numbers) if numbers else {}
+    found: list[Letter] = []
+    for row in rows:
+        theirs = known.get(row["id"], [])
+        to = [] if row["broadcast"] else [receipt.agent for receipt in theirs]
+        found.append(letter(row, to=to, receipt=receipts(row) if one else None, receipts=theirs if each else []))
+    return found

@@ -11,8 +11,8 @@ from sqlalchemy import select, update
 from orchestrator_memory.compiled import Statement, add, of, p
 from orchestrator_memory.deliveries import Deliveries
 from orchestrator_memory.errors import Conflict, NotFound, Refused
-from orchestrator_memory.intake import number, taken, values
-from orchestrator_memory.letters import ABOUT_MESSAGE, JOINED, PRIORITIES, letters
+from orchestrator_memory.intake import Text, number, taken, values
+from orchestrator_memory.letters import ABOUT_MESSAGE, JOINED, PRIORITIES, letter, letters
 from orchestrator_memory.moments import GREATEST
 from orchestrator_memory.names import agent_name, new_uid, word
 from orchestrator_memory.posting import post
@@ -88,26 +88,30 @@ class Messages(Deliveries):
         ground = self._ground
         draft = self._draft(body, to, kind=type, priority=priority, subject=subject, details=details)
         number("expires", expires, 0, GREATEST)
-        about = draft.columns | {"ack": int(ack), "key": None if key is None else taken("key", key, 200).text}
-        names = draft.to
+        key = None if key is None else taken("key", key, 200).text
         with ground.write() as db:
-            at = ground.clock()
             sent_by = ground.met(db, sender, "sender")
-            thread, answered, names = self._place(db, sent_by, reply_to, thread, names)
-            if key is not None and (known := WITH_KEY(db, sender=sent_by, key=about["key"]).fetchone()) is not None:
-                return Sent(message=_same(letters(db, [known])[0], about, names), new=False)
+            thread, answered, names = self._place(db, sent_by, reply_to, thread, draft.to)
+            if key is not None and (known := WITH_KEY(db, sender=sent_by, key=key).fetchone()) is not None:
+                return Sent(message=_same(letters(db, [known])[0], draft.columns, names, key), new=False)
+            at, uid = ground.clock(), new_uid()
             if expires is not None and expires <= at:
                 raise Refused("expires", "is over already.", then="Give a time to come, in microseconds UTC.")
             if task is not None and TASK(db, uid=task, project=ground.project).fetchone() is None:
                 raise NotFound("task", task)
             BACK(db, agent=sent_by)
-            uid = new_uid()
-            about |= {"broadcast": int(not names), "created_at": at, "expires_at": expires, "task": task}
-            about |= {"reply_to": answered, "thread": thread or uid, "session_id": ground.session(db, session)}
-            about |= {"sender_id": sent_by, "project_id": ground.project}
-            post(db, ground, add(db, Message, uid=uid, **about), about, names)
-            row = WITH_UID(db, uid=uid, project=ground.project).fetchone()
-            return Sent(message=letters(db, [row])[0], new=True, redacted=draft.redacted)
+            about = draft.columns | {
+                "uid": uid,
+                "thread": thread or uid,
+                "reply_to": answered,
+                "task": task,
+                "key": key,
+            }
+            about |= {"broadcast": int(not names), "ack": int(ack), "created_at": at, "expires_at": expires}
+            about |= {"sender_id": sent_by, "project_id": ground.project, "session_id": ground.session(db, session)}
+            post(db, ground, add(db, Message, **about), about, names)
+        row = about | {"sender": agent_name(sender), "answers": reply_to}
+        return Sent(message=letter(row, to=sorted(names)), new=True, redacted=draft.redacted)
 
     def get(self, uid: str) -> Letter:
         """Return a message with the receipts of all who got it: who has read, claimed or acknowledged it, and when.
@@ -144,8 +148,9 @@ class Messages(Deliveries):
     ) -> _Draft:
         if priority not in PRIORITIES:
             raise Refused("priority", f"{priority!r} is none.", allowed=PRIORITIES)
-        said, about = taken("body", body, BODY), taken("subject", subject, SUBJECT, empty=True)
-        more, secrets = values("details", dict(details or {}), DETAILS)
+        said = taken("body", body, BODY)
+        about = taken("subject", subject, SUBJECT, empty=True) if subject else Text("")
+        more, secrets = values("details", dict(details), DETAILS) if details else ("{}", 0)
         names = list(dict.fromkeys(agent_name(one, "to") for one in ([to] if isinstance(to, str) else to)))
         if len(names) > RECIPIENTS:
             then = "Send it to all (name nobody), or in parts."
@@ -183,10 +188,10 @@ class Messages(Deliveries):
         return row["thread"], row["id"], to
 
 
-def _same(message: Letter, about: dict[str, Any], to: list[str]) -> Letter:
+def _same(message: Letter, about: dict[str, Any], to: list[str], key: str) -> Letter:
     """Return the message that was sent with a key before, if it is the same."""
-    was = (message.body, message.subject, message.type, sorted(message.to))
+    was = (message.body, message.subject, message.type, message.to)
     if was != (about["body"], about["subject"], about["type"], sorted(to)):
         then = "Use another key, or send the same again."
-        raise Conflict(f"Key {about['key']!r} was used for another message, {message.uid}. {then}", message.uid)
+        raise Conflict(f"Key {key!r} was used for another message, {message.uid}. {then}", message.uid)
     return message
