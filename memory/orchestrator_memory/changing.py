@@ -11,19 +11,20 @@ from sqlalchemy import literal_column as literal
 from orchestrator_memory.compiled import Statement, add, of, p
 from orchestrator_memory.errors import Conflict, NotFound, NotYours, Refused
 from orchestrator_memory.ground import Ground
-from orchestrator_memory.reading import BY_ID, BY_UID, M, memories, subject, value
+from orchestrator_memory.names import agent_name, new_uid
+from orchestrator_memory.reading import BY_ID, BY_UID, M, subject, value
 from orchestrator_memory.sqlite import sqlite3
 from orchestrator_memory.tables import Link
 from orchestrator_memory.tables import Memory as Row
 from orchestrator_memory.values import Memory
-from orchestrator_memory.writing import Draft, again
+from orchestrator_memory.writing import Draft, again, indexed
 
 __all__ = ["PIN", "QUOTA", "SAME", "USED", "VOTE", "Changes"]
 
 QUOTA = 50_000
 """Memories that a project may have, those that were superseded among them."""
 SAME = Statement(
-    memories(M.agent_id, M.words).where(
+    select(M.uid).where(
         M.project_id == p("project"),
         func.ifnull(M.agent_id, literal("0")) == p("agent"),  # as in the index
         M.kind == p("kind"),
@@ -89,12 +90,44 @@ class Changes:
             then = "Prune or forget what is no longer needed."
             raise Refused("memory", f"the project has {QUOTA} memories already.", then=then)
 
-    def again(self, db: sqlite3.Connection, row: sqlite3.Row, one: Draft, given: dict[str, Any]) -> int:
-        """Count a memory that is written once more, and return its number; ``given`` as for `writing.again`."""
+    def new(
+        self,
+        db: sqlite3.Connection,
+        one: Draft,
+        *,
+        agent: str | None,
+        author: int | None,
+        session: int | None,
+        at: int,
+        valid_from: int,
+        expires: int | None,
+        pinned: bool,
+    ) -> Memory:
+        """Write a memory that there was not; ``author`` is the number of ``agent``."""
+        known = {"uid": new_uid(), "valid_from": valid_from}
+        add(
+            db,
+            Row,
+            project_id=self._ground.project,
+            agent_id=author,
+            session_id=session,
+            words=indexed(one, one.tags, one.data, one.evidence),
+            created_at=at,
+            updated_at=at,
+            expires_at=expires,
+            pinned=int(pinned),
+            **known,
+            **one.row(),
+        )
+        name = None if agent is None else agent_name(agent)
+        return one.memory(**known, agent=name, created=at, updated=at, expires=expires, pinned=pinned)
+
+    def again(self, db: sqlite3.Connection, row: sqlite3.Row, one: Draft, given: dict[str, Any]) -> Memory:
+        """Count a memory that is written once more; ``given`` as for `writing.again`."""
         columns = again(value(row), row["words"], one, given)
         AGAIN(db, id=row["id"], **columns)
-        self.noted(db, row, "again", row["agent_id"], {"times": row["times"] + 1, "confidence": columns["confidence"]})
-        return int(row["id"])
+        change = {"times": row["times"] + 1, "confidence": columns["confidence"]}
+        return self.noted(db, row, "again", row["agent_id"], change)
 
     def over(self, db: sqlite3.Connection, old: sqlite3.Row, new: sqlite3.Row, author: int | None, why: str) -> None:
         """Let one memory take the place of another.

@@ -8,17 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator_memory.changing import PIN, QUOTA, SAME, USED, VOTE, Changes
-from orchestrator_memory.compiled import add
 from orchestrator_memory.errors import Refused
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.intake import number, taken
-from orchestrator_memory.names import new_uid
 from orchestrator_memory.reading import BY_ID, HISTORY, LINKS, LIST, subject, value
 from orchestrator_memory.recall import MOST, Recall, Wanted, kinds_of
 from orchestrator_memory.sqlite import sqlite3
-from orchestrator_memory.tables import Memory as Row
 from orchestrator_memory.values import Change, Impact, Kind, Memory, Origin, Recalled, Written
-from orchestrator_memory.writing import chosen, draft, indexed
+from orchestrator_memory.writing import chosen, draft
 
 __all__ = ["MOST", "QUOTA", "Memories"]
 
@@ -100,34 +97,28 @@ class Memories:
         with self._ground.write() as db:
             self._count(db)
             author = None if agent is None else self._ground.met(db, agent)
-            same = SAME(
-                db, project=self._ground.project, agent=author or 0, kind=kind, digest=one.columns["digest"]
-            ).fetchone()
-            if same is not None:
-                given = {"impact": impact, "importance": importance, "expires": expires, "pinned": pinned, "at": at}
-                place = self._changes.again(db, same, one, given)
-            else:
+            which = {"project": self._ground.project, "agent": author or 0, "kind": kind}
+            same = SAME(db, **which, digest=one.columns["digest"]).fetchone()
+            if same is None:
                 self._changes.room(db)
-                words = indexed(one, one.tags, one.data, one.evidence)
-                place = add(
+                memory = self._changes.new(
                     db,
-                    Row,
-                    uid=new_uid(),
-                    project_id=self._ground.project,
-                    agent_id=author,
-                    session_id=self._ground.session(db, session),
-                    words=words,
-                    created_at=at,
-                    updated_at=at,
+                    one,
+                    agent=agent,
+                    author=author,
+                    session=self._ground.session(db, session),
+                    at=at,
                     valid_from=at if valid_from is None else valid_from,
-                    expires_at=expires,
-                    pinned=int(pinned),
-                    **one.row(),
+                    expires=expires,
+                    pinned=pinned,
                 )
-            row = BY_ID(db, id=place).fetchone()
+            else:
+                given = {"impact": impact, "importance": importance, "expires": expires, "pinned": pinned, "at": at}
+                memory = self._changes.again(db, self._changes.row(db, same["uid"]), one, given)
             for old in supersedes:
-                self._changes.over(db, self._changes.row(db, old, "supersedes"), row, author, "")
-            return Written(memory=value(row), new=same is None, redacted=one.secrets)
+                row = self._changes.row(db, old, "supersedes")
+                self._changes.over(db, row, self._changes.row(db, memory.uid), author, "")
+            return Written(memory=memory, new=same is None, redacted=one.secrets)
 
     def recall(
         self,

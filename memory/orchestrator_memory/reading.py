@@ -31,7 +31,7 @@ def memories(*more: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-BY_UID = Statement(memories(M.agent_id).where(M.project_id == p("project"), M.uid == p("uid")))
+BY_UID = Statement(memories(M.agent_id, M.words).where(M.project_id == p("project"), M.uid == p("uid")))
 BY_ID = Statement(memories(M.agent_id).where(M.id == p("id")))
 LIST = Statement(
     memories()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MOST", "begins", "quoted", "terms"]
+__all__ = ["MOST", "begins", "quoted", "terms", "unjoined"]
 
 MOST = 32
 """Terms of a question that are looked for; a question is a sentence, not a document."""
@@ -12,7 +12,10 @@ LONGEST = 4000
 """Characters of a question that are read."""
 SHORTEST, ENDING = 4, 3
 """Letters of a beginning at least, and of an ending at most."""
-WORDS = re.compile(r"[^\W_]+(?:[^\w\s]?[_.@:/-]?[^\W_]+)*")
+WORDS = re.compile(r"[^\W_]+(?:[_.@:/-]+[^\W_]+)*")
+PARTS = re.compile(r"[^\W_]+")
+LETTERS, INNER = re.compile(r"[A-Za-z]+"), re.compile(r"[a-z][A-Z]")
+CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 COMMON = """
 a about above after again all also am an and any anything are as ask at be because been before being below between both
 but by came can come could did do does doing done down during each either else ever every everything few find for from
@@ -27,13 +30,24 @@ STOP = frozenset(COMMON.split())
 
 
 def terms(question: str) -> list[str]:
-    """Return the words of a question and its joined names (``max_depth``, ``churn@champion``), each once.
+    """Return the words of a question, each once; joined names (``max_depth``, ``RandomForest``) and their parts.
 
     Words that every text has are left out, unless there are no others.
     """
-    found = dict.fromkeys(WORDS.findall(question[:LONGEST].casefold()))
+    read = question[:LONGEST]
+    found: dict[str, None] = {}
+    for one in WORDS.findall(read.casefold()):
+        found[one] = None
+        found.update(dict.fromkeys(PARTS.findall(one)))
+    found.update(dict.fromkeys(name.casefold() for name in unjoined(read)))
     telling = [one for one in found if one not in STOP and (len(one) > 1 or one.isdigit())]
     return (telling or list(found))[:MOST]
+
+
+def unjoined(text: str) -> list[str]:
+    """Return the parts of each JoinedName of a text, with spaces between them."""
+    names = dict.fromkeys(one for one in LETTERS.findall(text) if INNER.search(one))
+    return [" ".join(CAMEL.findall(one)) for one in names]
 
 
 def quoted(term: str) -> str:

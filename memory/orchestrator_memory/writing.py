@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from orchestrator_memory.errors import Refused
 from orchestrator_memory.evidence import details, evidence, merged
-from orchestrator_memory.intake import number, taken, values
+from orchestrator_memory.intake import Text, number, taken, values
+from orchestrator_memory.terms import unjoined
 from orchestrator_memory.values import Impact, Kind, Memory, Origin
 
 __all__ = ["BODY", "IMPORTANCE", "TITLE", "TRUST", "Draft", "again", "chosen", "digest", "draft", "indexed"]
@@ -22,8 +22,8 @@ TRUST = {"tool": 0, "import": 0, "agent": 1, "user": 3, "run": 3}
 PROVED = 2
 """The trust of what an agent says, and a run proves."""
 IMPORTANCE = {None: 0.5, "low": 0.3, "medium": 0.5, "high": 0.7, "critical": 0.9}
-JOINED = re.compile(r"[A-Za-z]+[a-z][A-Z][A-Za-z]*")
-PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+KINDS, ORIGINS, IMPACTS = get_args(Kind), get_args(Origin), get_args(Impact)
+NOTHING = Text("")
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,19 @@ class Draft:
     data: dict[str, Any]
     evidence: dict[str, Any]
     aliases: list[str]
+    flags: list[str]
     secrets: int
 
     def row(self) -> dict[str, Any]:
         """Return all columns as SQLite takes them."""
         given = {"tags": self.tags, "data": self.data, "evidence": self.evidence}
         return self.columns | {name: json.dumps(one, ensure_ascii=False, sort_keys=True) for name, one in given.items()}
+
+    def memory(self, **more: Any) -> Memory:  # noqa: ANN401 - what a memory has besides
+        """Return the memory that a new row is, without reading it again."""
+        kept = {name: one for name, one in self.columns.items() if name != "digest"}
+        kept |= {"tags": self.tags, "data": self.data, "evidence": self.evidence, "flags": self.flags}
+        return Memory.model_construct(**kept, **more)
 
 
 def draft(
@@ -68,16 +75,16 @@ def draft(
         Refused: something of it is not acceptable.
 
     """
-    chosen("kind", kind, get_args(Kind))
-    chosen("origin", origin, get_args(Origin))
+    chosen("kind", kind, KINDS)
+    chosen("origin", origin, ORIGINS)
     if impact is not None:
-        chosen("impact", impact, get_args(Impact))
-    text, headline = taken("body", body, BODY), taken("title", title, TITLE, empty=True)
-    place, origin_text = taken("area", area, LABEL, empty=True), taken("source", source, 1000, empty=True)
-    told, secrets = values("data", details(kind, data))
-    proof_text, more = values("evidence", evidence(proof))
+        chosen("impact", impact, IMPACTS)
+    text, headline = taken("body", body, BODY), _taken("title", title, TITLE)
+    place, origin_text = _taken("area", area, LABEL), _taken("source", source, 1000)
+    told, secrets = _values("data", details(kind, data))
+    proven, more = _values("evidence", evidence(proof))
     labels, others = _labels("tags", tags), _labels("aliases", aliases)
-    proven: dict[str, Any] = json.loads(proof_text)
+    flags = sorted({*text.flags, *headline.flags})
     own = run if run is not None else next(iter(proven.get("runs", [])), None)
     columns = {
         "run": None if own is None else taken("run", own, 200).text,
@@ -91,11 +98,11 @@ def draft(
         "origin": origin,
         "trust": _trust(origin, trust, proved=proved),
         "source": origin_text.text,
-        "flags": json.dumps(sorted({*text.flags, *headline.flags})),
+        "flags": json.dumps(flags),
         "digest": digest(kind, headline.text, text.text),
     }
     found = text.secrets + headline.secrets + place.secrets + origin_text.secrets + secrets + more
-    return Draft(columns, labels, json.loads(told), proven, others, found)
+    return Draft(columns, labels, told, proven, others, flags, found)
 
 
 def digest(kind: str, title: str, body: str) -> bytes:
@@ -112,8 +119,7 @@ def indexed(one: Draft, tags: Iterable[str], data: Mapping[str, Any], proof: Map
     said += [name for several in ("runs", "models", "datasets") for name in proof.get(several, ())]
     said += [str(name) for name in proof.get("metrics", ())]
     said += [one.columns["run"] or ""]
-    joined = JOINED.findall(f"{one.columns['title']} {one.columns['body']}")
-    said += [" ".join(PARTS.findall(name)) for name in dict.fromkeys(joined)]
+    said += unjoined(f"{one.columns['title']} {one.columns['body']}")
     return _joined(said)
 
 
@@ -131,7 +137,7 @@ def again(old: Memory, words: str, one: Draft, given: Mapping[str, Any]) -> dict
         "tags": values("tags", tags)[0],
         "data": values("data", data)[0],
         "evidence": values("evidence", proof)[0],
-        "flags": json.dumps(sorted({*old.flags, *json.loads(one.columns["flags"])})),
+        "flags": json.dumps(sorted({*old.flags, *one.flags})),
         "run": one.columns["run"] or old.run,
         "impact": given["impact"] or old.impact,
         "importance": one.columns["importance"] if graded else old.importance,
@@ -147,6 +153,17 @@ def chosen(field: str, value: str, allowed: Iterable[str]) -> None:
     """Refuse a value that is not one of those allowed."""
     if value not in (several := tuple(allowed)):
         raise Refused(field, f"{str(value)[:80]!r} is not one of them.", allowed=several)
+
+
+def _taken(field: str, text: str, most: int) -> Text:
+    return taken(field, text, most, empty=True) if text else NOTHING
+
+
+def _values(field: str, given: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    if not given:
+        return {}, 0
+    text, secrets = values(field, given)
+    return json.loads(text), secrets
 
 
 def _labels(field: str, given: Iterable[str]) -> list[str]:
