@@ -81,7 +81,7 @@ class Saving:
     def task(self, name: str, info: Any, *, once: bool = False) -> bool:  # noqa: ANN401 - whatever was given
         """Record a task, and return whether it is new; one of an id that is known gets the insights that it lacks.
 
-        ``once``: one without an id is known by all that it says.
+        One that is running ends by it. ``once``: one without an id is known by all that it says.
 
         Raises:
             Refused: a key is missing, something is not acceptable, or the task is known as another one.
@@ -93,6 +93,10 @@ class Saving:
         key = f"history:{given or _digest(told)}" if given or once else None
         insights = [str(one) for one in listed(told, "key_insights")]
         known = None if key is None else self._known(name, given, key)
+        parts = [_part(one) for one in listed(told, "delegations")]
+        if known is not None and known.outcome == "running":
+            self._finish(known, outcome, insights, parts)
+            return False
         if known is not None:
             self._amend(known, str(told["task_description"]), outcome, insights)
             return False
@@ -102,7 +106,7 @@ class Saving:
             str(told["task_description"]),
             outcome,
             insights=insights,
-            given=[_part(one) for one in listed(told, "delegations")],
+            given=parts,
             started=at,
             ended=at,
             key=key,
@@ -171,13 +175,12 @@ class Saving:
             kinds = [str(kind) for kind in listed(entry, "common_tasks")]
             fresh = [kind for kind in kinds if kind not in listed(was, "common_tasks")] or kinds[-1:] or [""]
             for number, kind in enumerate(fresh):
-                share, rest = (
-                    (count * (number + 1) // len(fresh)) - (count * number // len(fresh))
-                    for count in (attempts, successes)
-                )
+                share = attempts * (number + 1) // len(fresh) - attempts * number // len(fresh)
+                won = min(share, successes)
+                successes -= won
                 if share > 0:
-                    how = {"attempts": share, "successes": min(share, rest), "type": word_of(kind)}
-                    self._store.collaboration.add(name, entry["agent_name"], **cast("Any", how))
+                    how: dict[str, Any] = {"attempts": share, "successes": won, "type": word_of(kind)}
+                    self._store.collaboration.add(name, entry["agent_name"], **how)
             new += max(0, attempts)
         return new
 
@@ -211,6 +214,17 @@ class Saving:
         except NotFound:
             return None
         return task if task.agent == agent_name(name) else None
+
+    def _finish(self, known: Task, outcome: str, insights: list[str], parts: list[dict[str, Any]]) -> None:
+        there = {(one.to, one.reason) for one in known.delegations}
+        with self._ground.together():
+            for part in parts:
+                if (agent_name(part["to"], "to_agent"), part["reason"]) not in there:
+                    tasks, end = self._store.tasks, part["outcome"]
+                    given = tasks.delegate(known.uid, part["to"], part["reason"], agent=known.agent)
+                    if end != "open":
+                        tasks.settle(known.uid, given.number, end, agent=known.agent)
+            self._store.tasks.finish(known.uid, outcome, agent=known.agent, insights=insights)
 
     def _amend(self, known: Task, description: str, outcome: str, insights: list[str]) -> None:
         if (known.outcome, known.description) != (outcome, taken("task_description", description, DESCRIPTION).text):

@@ -347,6 +347,30 @@ def test_a_recorded_task_gains_insights_and_is_not_rewritten(manager: AgentMemor
         manager.save_agent_memory(ME, mine)
 
 
+def test_a_task_that_is_running_ends_when_it_is_added_to_the_history(
+    manager: AgentMemoryManager, store: MemoryStore
+) -> None:
+    running = store.tasks.start(ME, "Train")
+    parts = [{"to_agent": OTHER, "reason": "Measure it", "outcome": "success"}, {"to_agent": "third", "reason": "Look"}]
+    manager.add_task_to_history(ME, a_task("Trained", task_id=running.uid, delegations=parts))
+    ended = store.tasks.get(running.uid)
+    assert (ended.outcome, ended.insights, len(store.tasks.list())) == ("success", ["One"], 1)
+    assert [(one.to, one.outcome) for one in ended.delegations] == [(OTHER, "success"), ("third", "open")]
+
+
+def test_attempts_and_successes_are_spread_over_kinds_of_task_without_losing_any(
+    manager: AgentMemoryManager, store: MemoryStore
+) -> None:
+    mine = manager.load_agent_memory(ME)
+    partners = mine["collaboration_patterns"]["frequent_collaborators"]
+    partners.append(
+        {"agent_name": OTHER, "collaboration_frequency": 3, "success_rate": 2 / 3, "common_tasks": list("abcde")}
+    )
+    manager.save_agent_memory(ME, mine)
+    counted = store.collaboration.of(ME)
+    assert (sum(one.attempts for one in counted), sum(one.successes for one in counted)) == (3, 2)
+
+
 def test_an_insight_from_the_future_is_known_now(manager: AgentMemoryManager) -> None:
     manager.add_optimization_insight(ME, an_insight("Ahead", discovered_at="2999-01-01T00:00:00Z"))
     (insight,) = manager.load_agent_memory(ME)["optimization_insights"]
