@@ -22,11 +22,12 @@ from orchestrator_memory.sqlite import sqlite3
 from orchestrator_memory.tables import Agent, Context, Event
 from orchestrator_memory.values import Change, Entry
 
-__all__ = ["USUAL", "SharedContext"]
+__all__ = ["KEY", "USUAL", "SharedContext"]
 
 USUAL = ("phase", "objectives", "baselines", "decisions", "insights", "health")
 """The keys that a project usually has."""
 KEY = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+"""How a key is written."""
 VALUE, TOGETHER, KEYS = 65_536, 2**20, 500
 """Bytes of a value, characters of all values of a project, and how many keys there may be."""
 TRIES = 3
