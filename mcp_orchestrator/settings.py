@@ -64,6 +64,9 @@ class Settings(BaseModel):
     host_idle_seconds: Annotated[
         float, Field(gt=0, description="Seconds after which a host that has nothing to do ends.")
     ] = 900
+    task_keep_seconds: Annotated[
+        float, Field(gt=0, description="Seconds for which an ended task can be asked for; its run stays.")
+    ] = 604_800
     log_level: Annotated[str, Field(description="Level of the log on stderr.")] = "WARNING"
     executor: Annotated[
         Literal["local", "dask", "ray"],

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, cast, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, Result, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from mcp_orchestrator.component import without_titles
@@ -26,7 +26,7 @@ from mcp_orchestrator.server.results import Answer, compact
 from mcp_orchestrator.server.session import sent_again
 from orchestrator_memory.errors import MemoryFailure
 
-__all__ = ["LeanTool", "lean"]
+__all__ = ["LeanTool", "lean", "spoken"]
 
 NEEDLESS: list[tuple[str, Any]] = [("default", None), ("additionalProperties", True)]
 
@@ -39,7 +39,8 @@ class LeanTool(Tool):
     @cached_property
     def output_schema(self) -> dict[str, Any] | None:
         """The JSON schema of the answer, made when the tools are first listed."""
-        answer: type[Answer] = get_type_hints(self.fn, include_extras=True)["return"]
+        returned = get_type_hints(self.fn, include_extras=True)["return"]
+        answer: type[Answer] = next(one for one in get_args(returned) or [returned] if issubclass(one, Answer))
         return without_titles(answer.model_json_schema())
 
     async def run(
@@ -56,17 +57,15 @@ class LeanTool(Tool):
         """
         try:
             self._repeatable(context)
-            answer: Answer = await self.fn(**self._checked(arguments), **{self.context_kwarg or "ctx": context})
+            given = {**self._checked(arguments), self.context_kwarg or "ctx": context}
+            answer: Answer | Result = await self.fn(**given)
         except (MCPError, ToolError):
             raise
         except (OrchestratorError, MemoryFailure) as error:
             raise refused(error) from error
         except Exception as error:
             raise crashed(self.name, error) from error
-        if not convert_result:
-            return answer
-        facts = answer.facts()
-        return CallToolResult(content=[TextContent(type="text", text=compact(facts))], structured_content=facts)
+        return spoken(answer) if convert_result and isinstance(answer, Answer) else answer
 
     def _repeatable(self, context: Context[Any, Any]) -> None:
         """Refuse a call that a host before this one died over, where doing it twice is not doing it once.
@@ -94,6 +93,12 @@ class LeanTool(Tool):
             return self.fn_metadata.arg_model.model_validate(given).model_dump_one_level()
         except ValidationError as error:
             raise unfit(error, self.parameters, tool=self.name) from error
+
+
+def spoken(answer: Answer) -> CallToolResult:
+    """Return an answer as clients get it: the same facts as text and as structured content."""
+    facts = answer.facts()
+    return CallToolResult(content=[TextContent(type="text", text=compact(facts))], structured_content=facts)
 
 
 def lean(

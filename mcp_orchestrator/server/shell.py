@@ -14,6 +14,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp_orchestrator.release import version
 from mcp_orchestrator.server.completion import publish as complete
 from mcp_orchestrator.server.subscriptions import publish as subscribe
+from mcp_orchestrator.server.tasks import Tasks
 
 if TYPE_CHECKING:
     from mcp_orchestrator.app import Orchestrator
@@ -69,6 +70,7 @@ def shell(lifespan: Callable[[MCPServer[Any]], AbstractAsyncContextManager[Any]]
         instructions=INSTRUCTIONS,
         version=version(),
         lifespan=lifespan,
+        extensions=[Tasks()],
         log_level="WARNING",
     )
     subscribe(server)  # what it can do is part of who it is

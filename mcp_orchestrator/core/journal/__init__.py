@@ -155,6 +155,14 @@ class Journal:
             rows = self._all("SELECT * FROM approval WHERE run=? ORDER BY asked", run)
         return [Approval(**of_row(row)) for row in rows]
 
+    def asked(self, run: str) -> list[Approval]:
+        """Return the open questions of a run and of the runs below it."""
+        below = (
+            "WITH RECURSIVE below(id) AS (SELECT ? UNION SELECT run.id FROM run JOIN below ON run.parent=below.id) "
+            "SELECT approval.* FROM below JOIN approval ON approval.run=below.id AND status='asked' ORDER BY asked"
+        )
+        return [Approval(**of_row(row)) for row in self._all(below, run)]
+
     def events(self, run: str | None = None, after: int = 0, most: int = 200) -> list[Event]:
         """Return the events of a run, or of all runs, after sequence number ``after``."""
         rows = self._all(

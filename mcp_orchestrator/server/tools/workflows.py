@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio import to_thread
 from pydantic import Field
 
+from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.server.errors import failed_run
 from mcp_orchestrator.server.results import RunAnswer
 from mcp_orchestrator.server.session import Session, client, follow, key, orchestrator, share
+from mcp_orchestrator.server.subject import subject
+from mcp_orchestrator.server.tasks import declared
+from mcp_orchestrator.server.tasks.shapes import Created
 from mcp_orchestrator.values import Data, ModelRef
+from mcp_orchestrator.view import RunView
 
-__all__ = ["Wait", "run_ml_evaluation_workflow", "run_ml_training_workflow", "run_workflow"]
+__all__ = ["Wait", "outcome", "run_ml_evaluation_workflow", "run_ml_training_workflow", "run_workflow", "started"]
 
 Wait = Annotated[
     float,
@@ -41,7 +47,7 @@ async def run_ml_training_workflow(
             'calibration, gates...; find_ml_components(name="train") gives its schema.',
         ),
     ] = None,
-) -> RunAnswer:
+) -> RunAnswer | Created:
     """From a table to a registered model: check, split, tune, fit, calibrate, test once, explain, gate, promote.
 
     The answer tells every step, metrics with 95 % intervals beside the baseline, the leaderboard, the model and its
@@ -50,7 +56,7 @@ async def run_ml_training_workflow(
     from mcp_orchestrator.workflows.spec import TrainingSpec
 
     flat = {"data": data, "target": target, "metric": metric, "seconds": seconds, "trials": trials, "name": name}
-    return await _run(ctx, "train", TrainingSpec.of({**flat, "seed": seed}, spec or {}), wait_seconds, priority)
+    return await started(ctx, "train", TrainingSpec.of({**flat, "seed": seed}, spec or {}), wait_seconds, priority)
 
 
 async def run_ml_evaluation_workflow(
@@ -65,12 +71,12 @@ async def run_ml_evaluation_workflow(
         dict[str, Any] | None,
         Field(description='More: metrics, limits, slices...; find_ml_components(name="evaluate") gives the schema.'),
     ] = None,
-) -> RunAnswer:
+) -> RunAnswer | Created:
     """Test a registered model on new labelled rows: metrics with intervals, calibration, slices, drift, a verdict."""
     from mcp_orchestrator.workflows.spec import join
 
     flat = {"model": model, "data": data, "against": against}
-    return await _run(ctx, "evaluate", join(flat, spec or {}, inner={}), wait_seconds, priority)
+    return await started(ctx, "evaluate", join(flat, spec or {}, inner={}), wait_seconds, priority)
 
 
 async def run_workflow(
@@ -88,19 +94,45 @@ async def run_workflow(
     inputs: Annotated[dict[str, Any] | None, Field(description="Its spec, or the inputs of the graph.")] = None,
     wait_seconds: Wait = 25,
     priority: Priority = 0,
-) -> RunAnswer:
+) -> RunAnswer | Created:
     """Run a workflow by its name, or a graph of components: checked whole first, then run side by side, durably.
 
     Read a template with find_ml_components(name="template:train"), change its graph and run that.
     """
     from mcp_orchestrator.workflows.custom import asked
 
-    return await _run(ctx, *asked(workflow, graph, inputs or {}), wait_seconds, priority)
+    return await started(ctx, *asked(workflow, graph, inputs or {}), wait_seconds, priority)
 
 
-async def _run(ctx: Session, workflow: str, spec: dict[str, Any], seconds: float, priority: int) -> RunAnswer:
-    about = {"priority": priority, "fair": share(ctx), "created_by": client(ctx)}
-    run = await follow(ctx, await orchestrator(ctx).submit(workflow, spec, key=key(ctx), **about), seconds)
+async def started(
+    ctx: Session, workflow: str, spec: dict[str, Any], seconds: float, priority: int = 0
+) -> RunAnswer | Created:
+    """Start a run and wait up to ``seconds`` for it; for a client that knows tasks, return the task at once.
+
+    Raises:
+        InvalidInput: the specification is not acceptable; there is no run.
+        ToolError: the run failed.
+
+    """
+    held, owner, named = orchestrator(ctx), subject(), key(ctx)
+    about: dict[str, Any] = {"priority": priority, "fair": share(ctx), "created_by": client(ctx)}
+    if owner is not None:  # a key that somebody else drew is another key
+        about, named = {**about, "subject": owner}, named and f"{owner}/{named}"
+    run = await held.submit(workflow, spec, key=named, **about)
+    if declared(ctx.request_context):
+        from mcp_orchestrator.server.tasks.state import created
+
+        return await to_thread.run_sync(created, held, run)
+    return outcome(held, await follow(ctx, run, seconds))
+
+
+def outcome(held: Orchestrator, run: RunView) -> RunAnswer:
+    """Return what a tool answers whose run has come so far.
+
+    Raises:
+        ToolError: the run failed.
+
+    """
     if run.status is Status.FAILED:
-        raise failed_run(run, orchestrator(ctx).settings.home / "logs")
+        raise failed_run(run, held.settings.home / "logs")
     return RunAnswer.of(run)

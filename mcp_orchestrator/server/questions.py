@@ -1,0 +1,55 @@
+"""What a run asks a person, as a form that a client shows, and what the person answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult
+from pydantic import ValidationError
+
+from mcp_orchestrator.core.rows import Approval, Decision
+from mcp_orchestrator.errors import InvalidInput
+from mcp_orchestrator.server.results import compact, finite
+
+__all__ = ["decision", "form"]
+
+SHOWN = 2000
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "confirm": {"type": "boolean", "title": "Approve", "description": "Yes approves, no refuses."},
+        "note": {"type": "string", "title": "Note", "description": "The history of the run keeps it."},
+    },
+    "required": ["confirm"],
+}
+
+
+def form(asked: Approval) -> ElicitRequest:
+    """Return the question with its details and what may be answered: ``confirm``, and a ``note``."""
+    details = compact(finite(asked.details)) if asked.details else ""
+    shown = details if len(details) <= SHOWN else f"{details[:SHOWN]}... (run://{asked.run}/steps/{asked.name} has all)"
+    message = f"{asked.question}\n{shown}" if shown else asked.question
+    return ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=SCHEMA))
+
+
+def decision(answer: object, by: str) -> Decision | None:
+    """Read the answer of a form; None when the person closed it and decided nothing.
+
+    Raises:
+        InvalidInput: it is no answer to the form.
+
+    """
+    then = 'Answer {"action": "accept", "content": {"confirm": true}}, or the action decline or cancel.'
+    try:
+        said = ElicitResult.model_validate(answer, by_name=False)
+    except ValidationError as error:
+        raise InvalidInput("inputResponses", "is no answer to a form.", then=then) from error
+    if said.action == "cancel":
+        return None
+    content = said.content or {}
+    confirm, note = said.action == "accept" and content.get("confirm"), content.get("note") or ""
+    if not isinstance(confirm, bool):
+        raise InvalidInput("inputResponses.content.confirm", "must be true or false.", then=then)
+    if not isinstance(note, str):
+        raise InvalidInput("inputResponses.content.note", "must be a text.", then=then)
+    return Decision(approved=confirm, by=by, note=note)
