@@ -7,6 +7,7 @@ their links alone are taken, as what they are then: imported, and trusted by nob
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
@@ -15,10 +16,12 @@ from typing import Any, cast
 
 from pydantic import Field
 
+from orchestrator_memory.context import KEY
 from orchestrator_memory.errors import MemoryFailure, Refused
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.intake import taken, values
 from orchestrator_memory.lines import FORMAT, LARGEST, NAME, SHAPES, TEXTS, columns, digest
+from orchestrator_memory.names import agent_name
 from orchestrator_memory.settling import Differs, Settling
 from orchestrator_memory.sqlite import sqlite3
 from orchestrator_memory.values import Value
@@ -29,7 +32,19 @@ SLICE = 500
 """Lines of one transaction: others write in between."""
 SHOWN = 100
 """Problems of a kind that are told, at most."""
-MOST = {"body": 65_536, "words": 16_384, "description": 8_192}
+MOST = {
+    "body": 65_536,
+    "words": 16_384,
+    "description": 8_192,
+    "source": 1000,
+    "note": 4096,
+    "reason": 4096,
+    "role": 500,
+}
+SHORT = 500
+"""Bytes of any text for which `MOST` says nothing."""
+UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+INSIDE = frozenset({"delegations", "deliveries"})
 FROM_OTHERS = frozenset({"memory", "link"})
 FLAGGED = frozenset({"title", "subject", "body"})
 COUNTS = ("added", "newer", "same", "older", "left")
@@ -98,6 +113,25 @@ def _project(text: str) -> str:
             raise Refused("file", f"does not begin with a line of {NAME!r}.", then=then)
 
 
+def _uid(kind: str, uid: str) -> str:
+    """Return the uid of a line, which is written as things of its kind are."""
+    match kind:
+        case "agent" if agent_name(uid) == uid:
+            return uid
+        case "context" if KEY.fullmatch(uid):
+            return uid
+        case "memory" | "task" | "message" if UID.fullmatch(uid):
+            return uid
+        case "link" | "collaboration":
+            return uid
+        case _:
+            raise Refused("uid", f"{uid[:80]!r} is not written as that of a {kind} is.")
+
+
+def _text(field: str, value: object) -> object:
+    return taken(field, value, MOST.get(field, SHORT), empty=True).text if isinstance(value, str) else value
+
+
 def shown(told: list[str], number: int, why: str) -> None:
     """Add a problem of a line to those that are told, if there are not too many."""
     if len(told) < SHOWN:
@@ -162,14 +196,16 @@ class _Arrival:
         """Return a line as it would have been taken in here."""
         shape = SHAPES[line["line"]]
         flags = set[str]()
-        kept = dict(line)
+        kept = line | {"uid": _uid(line["line"], line["uid"])}
         for column in columns(shape):
             if column in shape.json:
                 kept[column] = json.loads(values(column, line[column], LARGEST)[0])
-            elif column in TEXTS:
-                text = taken(column, line[column], MOST.get(column, 4096), empty=column != "body")
+            elif column in TEXTS or isinstance(line[column], str):
+                text = taken(column, line[column], MOST.get(column, SHORT), empty=column != "body")
                 kept[column] = text.text
                 flags |= {*text.flags} if column in FLAGGED else set()
+        for name in INSIDE & line.keys():
+            kept[name] = [{key: _text(key, value) for key, value in one.items()} for one in line[name]]
         if "flags" in kept:
             kept["flags"] = sorted({*kept["flags"], *flags})
         if line["line"] == "memory" and not self.own:

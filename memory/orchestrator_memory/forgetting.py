@@ -212,8 +212,8 @@ def _replace(ground: Ground, db: sqlite3.Connection, text: str, keys: tuple[str,
         row = db.execute("SELECT value FROM context WHERE project_id = ? AND key = ?", (ground.project, key)).fetchone()
         value = json.dumps(_without(json.loads(row["value"]), text), ensure_ascii=False, sort_keys=True)
         db.execute(
-            "UPDATE OR REPLACE context SET key = replace(key, :text, :place), value = :value, version = version + 1, "
-            "updated_at = :at WHERE project_id = :project AND key = :key",
+            "UPDATE OR REPLACE context SET key = replace(key, :text, 'forgotten'), value = :value, "
+            "version = version + 1, updated_at = :at WHERE project_id = :project AND key = :key",
             {"key": key, "value": value, **about},
         )
     for table, (columns, ours) in REPLACED.items():

@@ -67,7 +67,7 @@ SHAPES = {
         agent_id="agent",
         superseded_by="superseded_by",
     ),
-    "link": Shape(Link, "", {}, {}, frozenset(), frozenset(), ""),
+    "link": Shape(Link, "", {}, {}, frozenset(), frozenset({"source_id", "target_id"}), ""),
     "task": _shape(Task, "uid", "updated_at", json="insights data", agent_id="agent", parent_id="parent"),
     "collaboration": Shape(
         Collaboration, "", {"agent_id": "agent", "other_id": "other"}, {}, frozenset(), frozenset(), "last_at"
