@@ -1,9 +1,11 @@
 """What a memory costs through the protocol, beside a ping of the same server and beside the reference memory server.
 
 Both servers are spoken to over stdio with the client of the SDK: ours through the thin front and its host, with 10,000
-memories; the reference with 10,000 entities of the same texts. All take turns in each round, so that all meet the same
-machine; what counts is the ratio of the medians. Writes are also counted in process, into a memory with 1,000 rows and
-into one with nearly 50,000, which is as much as a project may have.
+memories; the reference with 10,000 entities of the same texts. All questions take turns, so that each is asked out of
+the cold, as agents ask, and meets the same machine; what counts is the ratio of the medians. The bars beside the other
+server are judged only where the processors are free: a reply of a millisecond waits for its turn as long as one of
+thirty. Writes are also counted in process, into a memory with 1,000 rows and into one with nearly 50,000, which is as
+many as a project may have.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean, median, quantiles
 
 import anyio
 from mcp import Client, StdioServerParameters
@@ -33,7 +35,11 @@ from orchestrator_memory.store import MemoryStore
 ROWS, FEW, MANY = 10_000, 1_000, 49_000
 MOST_WRITE, MOST_RECALL, LEAST_CREATE, LEAST_SEARCH, MOST_GROWTH = 2.5, 4.0, 20.0, 5.0, 1.3
 VOCABULARY = 3_000
-WORDS = 18
+WORDS = 22
+"""As many as the memories of tests/memory/questions.json have in the mean."""
+BESIDE = ("create", "search")
+WARM = 3
+"""Rounds that are not counted: what is needed is loaded in them."""
 WANTED = "kolasubu"
 """Stands in one text of a hundred."""
 
@@ -49,6 +55,11 @@ class Taken:
     def ms(self) -> float:
         """The median in milliseconds."""
         return median(self.seconds) * 1000
+
+    @property
+    def calm(self) -> float:
+        """The first decile in milliseconds: what it takes when hardly anybody is in the way."""
+        return quantiles(self.seconds, n=10)[0] * 1000
 
 
 class Texts:
@@ -126,9 +137,9 @@ async def rounds(folder: Path, texts: Texts, count: int) -> dict[str, Taken]:
             "search": lambda: reference.call_tool("search_nodes", {"query": WANTED}),
         }
         taken = {name: Taken() for name in asked}
-        for turn in range(count + 3):
+        for turn in range(count + WARM):
             number += 1
-            for name in sorted(asked, key=lambda one: (one < "p") == bool(turn % 2)):
+            for name in sorted(asked, reverse=bool(turn % 2)):
                 began = time.perf_counter()
                 answer = await asked[name]()
                 took = time.perf_counter() - began
@@ -136,7 +147,7 @@ async def rounds(folder: Path, texts: Texts, count: int) -> dict[str, Taken]:
                     if answer.is_error:
                         raise SystemExit(f"{name}: {answer.content}")
                     taken[name].bytes = max(taken[name].bytes, len(answer.model_dump_json(by_alias=True)))
-                if turn >= 3:
+                if turn >= WARM:
                     taken[name].seconds.append(took)
     return taken
 
@@ -148,10 +159,11 @@ def _pair(texts: Texts) -> list[str]:
 def main() -> None:
     """Print the figures and fail when a bar is not reached."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--writes", type=int, default=600, help="in process, into each of the two memories")
     given = parser.parse_args()
     texts = Texts(7)
+    busy = os.getloadavg()[0] > (os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         try:
@@ -160,21 +172,26 @@ def main() -> None:
             stop = [sys.executable, "-m", "mcp_orchestrator", "host", "stop"]
             subprocess.run(stop, cwd=folder, stdout=subprocess.DEVNULL, check=True)
         grown = growth(folder, texts, given.writes)
+    print(f"{'':>12} {'median':>9} {'decile':>9} {'mean':>9} {'bytes':>9}   (ms)")
     for name, one in {**taken, **grown}.items():
-        print(f"{name:>12} {one.ms:9.2f} ms   mean {mean(one.seconds) * 1000:9.2f} ms   {one.bytes or '':>9}")
+        print(f"{name:>12} {one.ms:9.2f} {one.calm:9.2f} {mean(one.seconds) * 1000:9.2f} {one.bytes or '':>9}")
     bars = [
-        ("a write by a ping", taken["remember"].ms / taken["ping"].ms, "at most", MOST_WRITE),
-        (f"recall at {ROWS:,} by a ping", taken["recall"].ms / taken["ping"].ms, "at most", MOST_RECALL),
-        ("recall in three wordings by a ping", taken["three"].ms / taken["ping"].ms, "at most", MOST_RECALL),
-        ("the reference's create by our write", taken["create"].ms / taken["remember"].ms, "at least", LEAST_CREATE),
-        ("the reference's search by our recall", taken["search"].ms / taken["recall"].ms, "at least", LEAST_SEARCH),
-        (f"a write at {MANY:,} by one at {FEW:,}", grown["many"].ms / grown["few"].ms, "at most", MOST_GROWTH),
+        ("a write by a ping", "remember", "ping", "at most", MOST_WRITE),
+        (f"recall at {ROWS:,} by a ping", "recall", "ping", "at most", MOST_RECALL),
+        ("recall in three wordings by a ping", "three", "ping", "at most", MOST_RECALL),
+        ("the reference's create by our write", "create", "remember", "at least", LEAST_CREATE),
+        ("the reference's search by our recall", "search", "recall", "at least", LEAST_SEARCH),
+        (f"a write at {MANY:,} by one at {FEW:,}", "many", "few", "at most", MOST_GROWTH),
     ]
     missed = 0
-    for what, ratio, side, bar in bars:
+    found = {**taken, **grown}
+    for what, one, other, side, bar in bars:
+        ratio, calm = found[one].ms / found[other].ms, found[one].calm / found[other].calm
         passed = ratio <= bar if side == "at most" else ratio >= bar
-        missed += not passed
-        print(f"{what}: {ratio:.2f} ({side} {bar}){'' if passed else ': NOT passed'}")
+        judged = not (busy and one in BESIDE)
+        missed += judged and not passed
+        verdict = "" if passed else ": NOT passed" if judged else ": not judged, others use the processors"
+        print(f"{what}: {ratio:.2f} ({side} {bar}), of the deciles {calm:.2f}{verdict}")
     sys.exit(bool(missed))
 
 
