@@ -59,8 +59,8 @@ class Deliveries:
     ) -> list[Letter]:
         """Return what is neither acknowledged nor expired, the oldest of the highest priority first.
 
-        Nothing is consumed; that it was read is noted, and a receipt whose ``read`` is None was new until now. With
-        ``all``, also what is acknowledged or dead, the newest first. Somebody else may ``peek``, which is not noted.
+        Nothing is consumed; that it was read is noted, unless this is but a ``peek``, and a receipt whose ``read`` is
+        None was new until now. With ``all``, also what is acknowledged or dead, the newest first.
 
         Raises:
             NotFound: there is no such agent.

@@ -126,6 +126,7 @@ def test_the_oldest_of_the_highest_priority_comes_first(store: MemoryStore) -> N
 
 def test_reading_consumes_nothing_and_is_noted_once(store: MemoryStore, clock: Any) -> None:
     uid = store.messages.send("lead", "Read me", to=["trainer"]).message.uid
+    assert bodies(store.messages.inbox("trainer", peek=True)) == ["Read me"]
     first = store.messages.inbox("trainer")[0].receipt
     read = clock()
     clock.pass_by(60)
