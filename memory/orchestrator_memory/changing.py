@@ -32,7 +32,6 @@ SAME = Statement(
         M.valid_to.is_(None),
     )
 )
-SPAN = Statement(select(select(func.max(M.id)).scalar_subquery() - select(func.min(M.id)).scalar_subquery()))
 COUNT = Statement(select(func.count()).select_from(of(Row)).where(M.project_id == p("project")))
 CHANGED = {"version": M.version + 1}
 AGAIN = Statement(
@@ -83,13 +82,6 @@ class Changes:
             raise NotFound("memory", uid[:80], then=f"{field} is the uid of a memory, as recall gives it.")
         return row
 
-    def room(self, db: sqlite3.Connection) -> None:
-        """Refuse another memory where there are as many as may be; they are counted only where there may be."""
-        span = SPAN(db).fetchone()[0] or 0
-        if span >= QUOTA - 1 and COUNT(db, project=self._ground.project).fetchone()[0] >= QUOTA:
-            then = "Prune or forget what is no longer needed."
-            raise Refused("memory", f"the project has {QUOTA} memories already.", then=then)
-
     def new(
         self,
         db: sqlite3.Connection,
@@ -103,9 +95,14 @@ class Changes:
         expires: int | None,
         pinned: bool,
     ) -> Memory:
-        """Write a memory that there was not; ``author`` is the number of ``agent``."""
+        """Write a memory that there was not; ``author`` is the number of ``agent``.
+
+        Raises:
+            Refused: the project has as many memories as it may; they are counted only where that is possible.
+
+        """
         known = {"uid": new_uid(), "valid_from": valid_from}
-        add(
+        number = add(
             db,
             Row,
             project_id=self._ground.project,
@@ -119,6 +116,9 @@ class Changes:
             **known,
             **one.row(),
         )
+        if number > QUOTA and COUNT(db, project=self._ground.project).fetchone()[0] > QUOTA:
+            then = "Prune or forget what is no longer needed."
+            raise Refused("memory", f"the project has {QUOTA} memories already.", then=then)
         name = None if agent is None else agent_name(agent)
         return one.memory(**known, agent=name, created=at, updated=at, expires=expires, pinned=pinned)
 

@@ -95,12 +95,12 @@ class Memories:
         if expires is not None and expires <= at:
             raise Refused("expires", "has passed.", then="Times are microseconds since 1970, UTC.")
         with self._ground.write() as db:
-            self._count(db)
+            if self._seen:
+                self._count(db)
             author = None if agent is None else self._ground.met(db, agent)
             which = {"project": self._ground.project, "agent": author or 0, "kind": kind}
             same = SAME(db, **which, digest=one.columns["digest"]).fetchone()
             if same is None:
-                self._changes.room(db)
                 memory = self._changes.new(
                     db,
                     one,

@@ -23,7 +23,10 @@ PROVED = 2
 """The trust of what an agent says, and a run proves."""
 IMPORTANCE = {None: 0.5, "low": 0.3, "medium": 0.5, "high": 0.7, "critical": 0.9}
 KINDS, ORIGINS, IMPACTS = get_args(Kind), get_args(Origin), get_args(Impact)
+NEW = {"valid_to": None, "superseded_by": None, "times": 1, "used": 0, "helpful": 0, "harmful": 0, "version": 1}
+"""What holds of every memory that is new."""
 NOTHING = Text("")
+encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,15 @@ class Draft:
 
     def row(self) -> dict[str, Any]:
         """Return all columns as SQLite takes them."""
-        given = {"tags": self.tags, "data": self.data, "evidence": self.evidence}
-        return self.columns | {name: json.dumps(one, ensure_ascii=False, sort_keys=True) for name, one in given.items()}
+        given = {"tags": self.tags, "data": self.data, "evidence": self.evidence, "flags": self.flags}
+        return self.columns | {name: encode(one) for name, one in given.items()}
 
     def memory(self, **more: Any) -> Memory:  # noqa: ANN401 - what a memory has besides
         """Return the memory that a new row is, without reading it again."""
-        kept = {name: one for name, one in self.columns.items() if name != "digest"}
-        kept |= {"tags": self.tags, "data": self.data, "evidence": self.evidence, "flags": self.flags}
+        kept = (
+            NEW | self.columns | {"tags": self.tags, "data": self.data, "evidence": self.evidence, "flags": self.flags}
+        )
+        del kept["digest"]
         return Memory.model_construct(**kept, **more)
 
 
@@ -98,7 +103,6 @@ def draft(
         "origin": origin,
         "trust": _trust(origin, trust, proved=proved),
         "source": origin_text.text,
-        "flags": json.dumps(flags),
         "digest": digest(kind, headline.text, text.text),
     }
     found = text.secrets + headline.secrets + place.secrets + origin_text.secrets + secrets + more
@@ -137,7 +141,7 @@ def again(old: Memory, words: str, one: Draft, given: Mapping[str, Any]) -> dict
         "tags": values("tags", tags)[0],
         "data": values("data", data)[0],
         "evidence": values("evidence", proof)[0],
-        "flags": json.dumps(sorted({*old.flags, *one.flags})),
+        "flags": encode(sorted({*old.flags, *one.flags})),
         "run": one.columns["run"] or old.run,
         "impact": given["impact"] or old.impact,
         "importance": one.columns["importance"] if graded else old.importance,
@@ -169,9 +173,13 @@ def _values(field: str, given: dict[str, Any]) -> tuple[dict[str, Any], int]:
 def _labels(field: str, given: Iterable[str]) -> list[str]:
     if isinstance(given, str):
         raise Refused(field, "is one text.", then="Give a list of texts.")
-    labels = sorted({taken(field, one, LABEL).text.casefold() for one in given})
+    several = [" ".join(one.split()) for one in given]
+    labels = sorted({*_taken(field, "\n".join(several), LABEL * LABELS).text.casefold().split("\n")} - {""})
     if len(labels) > LABELS:
         raise Refused(field, f"has {len(labels)} values, {LABELS} are kept.")
+    for one in labels:
+        if len(one.encode()) > LABEL:
+            raise Refused(field, f"{one[:40]!r}… has {len(one.encode())} bytes, {LABEL} are kept.")
     return labels
 
 
