@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 
-from mcp_orchestrator.host.reach import Unreachable, ours, place, reach
+from mcp_orchestrator.host.reach import Unreachable, ours, place, reach, there
 
 TYPE_CHECKING = False  # as typing has it, whose import would cost a quarter of the time to the first answer
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ ENDING = f"notifications/{MARK}ending"
 TOO_OFTEN = 3
 LINGER = 2.0
 LEAVE_WITHIN = 10.0
+LOOK_EVERY = 1.0
+LISTENING = "subscriptions/listen"
 KEPT = {"logging/setLevel": "", "resources/subscribe": "uri"}
 
 
@@ -72,7 +74,7 @@ class Front:
                 self._take(line)
         finally:
             with self._changed:  # what was asked through a pipe that ends at once is answered all the same
-                self._changed.wait_for(lambda: not self._asked, LINGER)
+                self._changed.wait_for(lambda: not self._waits(), LINGER)
                 self._ended = True
                 self._changed.notify_all()
             with self._sending, contextlib.suppress(OSError):
@@ -233,9 +235,16 @@ class Front:
             self._say(json.dumps({"jsonrpc": "2.0", "id": one, "error": error}).encode() + b"\n")
 
     def _wait(self) -> None:
-        """Wait until the client asks for something, or ends."""
+        """Wait until the client asks for something, or ends; one who listens is glad of a host that others started."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or bool(self._asked))
+            while not self._changed.wait_for(lambda: self._ended or self._waits(), LOOK_EVERY):
+                listens = self._asked or any(one.startswith("resources/") for one in self._kept)
+                if listens and there(self._home):
+                    return
+
+    def _waits(self) -> bool:
+        """Whether the client waits for an answer; who only listens does not."""
+        return any(one.message["method"] != LISTENING for one in self._asked.values())
 
 
 def _note(text: str) -> None:

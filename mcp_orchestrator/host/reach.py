@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # as typing has it
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOG", "SOCKET", "Unreachable", "ours", "place", "reach"]
+__all__ = ["LOG", "SOCKET", "Unreachable", "ours", "place", "reach", "there"]
 
 SOCKET, LOCK, LOG = "host.sock", "host.lock", "host.log"
 LOOK_EVERY = 0.004
@@ -144,6 +144,17 @@ class _Started:
         if not text:
             text = f"It ended with code {self._code}. {self._log} ends with:\n{_end(self._log)}"
         return f"The host of {self._base} cannot be started. {text}"
+
+
+def there(home: str) -> bool:
+    """Whether a state home has a host that takes clients; one that ends has its lock, and takes none."""
+    try:
+        path = address(home, SOCKET)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(path)
+    except OSError:
+        return False
+    return True
 
 
 def _taken(lock: str) -> bool:

@@ -13,7 +13,7 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
 
-from mcp_orchestrator.host.front import ENDING
+from mcp_orchestrator.host.front import ENDING, LISTENING
 from mcp_orchestrator.server.shell import Guest
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
-LISTENING = "subscriptions/listen"
 FIRST = {"initialize", "server/discover", "ping", "notifications/initialized", "notifications/cancelled"}
 FAILED = -32603  # the code of JSON-RPC for an internal error
 

@@ -29,6 +29,8 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
+from mcp_orchestrator.server.tasks import notices
+
 if TYPE_CHECKING:
     from mcp_orchestrator.app import Orchestrator
     from mcp_orchestrator.server.shell import Guest
@@ -150,7 +152,11 @@ async def _listen(
     wanted = params.notifications
     async with _watch(ctx).following(wanted.resource_subscriptions or ()) as known:
         kept = wanted.model_copy(update={"resource_subscriptions": known or None})
-        return await serve(ctx, params.model_copy(update={"notifications": kept}))
+        kept_params = params.model_copy(update={"notifications": kept})
+        tasks = notices.wanted(wanted)
+        if tasks is None:
+            return await serve(ctx, kept_params)
+        return await notices.with_tasks(ctx, tasks, lambda stream: serve(stream, kept_params))
 
 
 async def _subscribe(ctx: Request, params: SubscribeRequestParams) -> EmptyResult:

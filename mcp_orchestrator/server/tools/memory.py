@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import to_thread
 from mcp.server.mcpserver.exceptions import ToolError
@@ -15,11 +15,16 @@ from mcp_orchestrator.server.session import Session, orchestrator, sent_again
 from mcp_orchestrator.server.speaker import voice
 from orchestrator_memory.errors import Conflict
 from orchestrator_memory.evidence import evidence as evidence_of
+from orchestrator_memory.values import Written
+
+if TYPE_CHECKING:
+    from orchestrator_memory.memories import Memories
 
 __all__ = ["Speaker", "recall_memory", "remember", "share_context"]
 
 Speaker = Annotated[str | None, Field(description="Who you are.")]
 MOST, TOKENS = 6, 1500
+FEW, LONGEST = 20, 16_384
 Json = Any
 PROVE = {"runs", "models"}
 CHANGE = 'share_context(key="{key}", value=..., expected={version}) changes it'
@@ -79,7 +84,8 @@ async def remember(
             about: dict[str, Any] = {"kind": kind, "title": title or "", "area": area or "", "tags": tags or ()}
             about |= {"impact": impact, "confidence": confidence, "evidence": proof, "data": details}
             about |= {"proved": bool(PROVE & {*(proof or ())}), "supersedes": supersedes or ()}
-            written = memories.remember(text, agent=name, session=by.session, **about)
+            there = _kept(memories, text, name, kind) if again else None
+            written = there or memories.remember(text, agent=name, session=by.session, **about)
         for uid in () if again else helped or ():
             memories.feedback(uid, helpful=True, agent=name)
         for uid in () if again else misled or ():
@@ -120,6 +126,16 @@ async def share_context(
         return Shared.of([entry], ["what others do with it is in share_context()"], shown=False)
 
     return await to_thread.run_sync(work)
+
+
+def _kept(memories: Memories, text: str, agent: str, kind: str) -> Written | None:
+    """Return what a call that is made again has kept already, if it had come so far; it is not counted once more."""
+    from orchestrator_memory.intake import taken
+
+    wanted = taken("text", text, LONGEST).text
+    latest = memories.list(agent=agent, most=FEW)
+    same = (one for one in latest if (one.kind, one.body) == (kind, wanted))
+    return next((Written(memory=one, new=False) for one in same), None)
 
 
 def _proof(held: Orchestrator, given: dict[str, Any] | None) -> dict[str, Any] | None:
