@@ -1,4 +1,4 @@
--- The tables as of the first version; see tables.py.
+-- The tables as of the first version; see the package tables.
 CREATE TABLE meta (
 	"key" TEXT NOT NULL,
 	value TEXT NOT NULL,
