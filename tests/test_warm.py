@@ -36,6 +36,15 @@ def orchestrator(tmp_path: Path) -> Iterator[Orchestrator]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def experienced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Orchestrator, RunView]]:
+    """A home that remembers one training, and that training; nothing else is remembered there."""
+    with Orchestrator(tmp_path_factory.mktemp("experienced"), in_process=True) as opened:
+        first = train(opened, table(1), calibration="sigmoid")
+        opened.chronicle.catch_up()
+        yield opened, first
+
+
 def table(seed: int, rows: int = 150, names: str = "amount duration distance speed") -> pd.DataFrame:
     """Draw a sample of a law that only a bend explains."""
     chance = np.random.default_rng(seed)
@@ -46,9 +55,7 @@ def table(seed: int, rows: int = 150, names: str = "amount duration distance spe
 
 def train(orchestrator: Orchestrator, data: Any, target: str = "kept", **more: Any) -> RunView:
     tuning = {"trials": 6, **more.pop("tuning", {})}
-    run = orchestrator.train_model(data, target, **{**QUICK, "name": "model", **more, "tuning": tuning})
-    orchestrator.chronicle.catch_up()
-    return run
+    return orchestrator.train_model(data, target, **{**QUICK, "name": "model", **more, "tuning": tuning})
 
 
 def facts(run: RunView) -> dict[str, Any]:
@@ -69,10 +76,11 @@ def said(run: RunView) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.requirement("memory.recall")
 def test_the_second_training_of_a_related_table_tries_the_winner_of_the_first_ahead_of_all_and_says_whose_it_is(
-    orchestrator: Orchestrator,
+    experienced: tuple[Orchestrator, RunView],
 ) -> None:
-    first = train(orchestrator, table(1))
+    orchestrator, first = experienced
     assert facts(first)["warm_start"]["from"] == []
     assert said(first).startswith("cold: no training of this kind")
     best = facts(first)["leaderboard"][0]
@@ -93,8 +101,8 @@ def test_the_second_training_of_a_related_table_tries_the_winner_of_the_first_ah
 
 
 @pytest.mark.slow
-def test_an_unrelated_table_starts_cold_and_so_does_one_that_is_to(orchestrator: Orchestrator) -> None:
-    first = train(orchestrator, table(1))
+def test_an_unrelated_table_starts_cold_and_so_does_one_that_is_to(experienced: tuple[Orchestrator, RunView]) -> None:
+    orchestrator, first = experienced
     other = train(orchestrator, "builtin:wine", "target")
     assert facts(other)["warm_start"]["from"] == []
     assert f"the nearest, run {first.run_id}, is 0." in said(other)
@@ -108,18 +116,23 @@ def test_an_unrelated_table_starts_cold_and_so_does_one_that_is_to(orchestrator:
 def test_a_training_that_is_repeated_gives_the_same_figures_whatever_was_learned_since(
     orchestrator: Orchestrator,
 ) -> None:
-    train(orchestrator, table(1))
-    first = train(orchestrator, table(2), seed=4)
-    train(orchestrator, table(2), seed=5)
-    again = train(orchestrator, table(2), seed=4)
-    assert len(facts(first)["warm_start"]["from"]) == 1
+    small: dict[str, Any] = {"families": ["linear", "splines"], "tuning": {"trials": 3}}
+    for seed, rows in ((0, table(1)), (4, table(2)), (5, table(2))):
+        train(orchestrator, rows, seed=seed, **small)
+        orchestrator.chronicle.catch_up()
+    first = next(one for one in orchestrator.journal.runs() if one.spec["seed"] == 4)
+    again = train(orchestrator, table(2), seed=4, **small)
+    assert first.result is not None
+    assert len(first.result["warm_start"]["from"]) == 1
     for part in ("metrics", "leaderboard", "warm_start", "validation"):
-        assert facts(again)[part] == facts(first)[part]
+        assert facts(again)[part] == first.result[part]
 
 
 @pytest.mark.slow
-def test_a_warm_training_is_repeated_elsewhere_in_time_by_naming_the_runs(orchestrator: Orchestrator) -> None:
-    first = train(orchestrator, table(1))
+def test_a_warm_training_is_repeated_by_naming_the_runs(
+    experienced: tuple[Orchestrator, RunView],
+) -> None:
+    orchestrator, first = experienced
     warm = train(orchestrator, table(2))
     named = train(orchestrator, table(2), tuning={"start_from": [first.run_id]})
     assert facts(named)["leaderboard"] == facts(warm)["leaderboard"]
@@ -129,8 +142,8 @@ def test_a_warm_training_is_repeated_elsewhere_in_time_by_naming_the_runs(orches
 
 
 @pytest.mark.slow
-def test_trials_that_are_steps_take_over_the_same(orchestrator: Orchestrator) -> None:
-    first = train(orchestrator, table(1))
+def test_trials_that_are_steps_take_over_the_same(experienced: tuple[Orchestrator, RunView]) -> None:
+    orchestrator, first = experienced
     whole, apart = (
         train(orchestrator, table(2), tuning={"start_from": [first.run_id], "trials_as": how, "at_once": 1})
         for how in ("step", "steps")
@@ -154,8 +167,8 @@ def test_runs_to_start_from_are_refused_where_nothing_is_started_from(
 
 
 @pytest.mark.slow
-def test_a_family_that_is_left_out_is_not_taken_over(orchestrator: Orchestrator) -> None:
-    first = train(orchestrator, table(1))
+def test_a_family_that_is_left_out_is_not_taken_over(experienced: tuple[Orchestrator, RunView]) -> None:
+    orchestrator, first = experienced
     assert facts(first)["leaderboard"][0]["family"] == "splines"
     second = train(orchestrator, table(2), families=["linear", "neighbors"])
     assert {family for family, _ in tried(second)} == {"linear", "neighbors"}
@@ -313,8 +326,10 @@ def test_the_best_configurations_are_kept_two_of_a_family_and_none_that_was_give
 
 
 @pytest.mark.slow
-def test_a_training_leaves_what_the_next_one_needs_and_sentences_with_its_figures(orchestrator: Orchestrator) -> None:
-    run = train(orchestrator, table(1), calibration="sigmoid")
+def test_a_training_leaves_what_the_next_one_needs_and_sentences_with_its_figures(
+    experienced: tuple[Orchestrator, RunView],
+) -> None:
+    orchestrator, run = experienced
     found = facts(run)
     left: Lesson = lessons(run.run_id, TrainingSummary.model_validate(found))
     assert left.data["configurations"][0]["params"] == found["leaderboard"][0]["params"]
