@@ -71,7 +71,10 @@ SIGNS = (
 )
 FLAGS = tuple(one.name for one in SIGNS)
 LONG = 240
-HINTS = [(hint, one) for one in SIGNS for hint in one.hints]
+PLAIN = [(hint, one) for one in SIGNS for hint in one.hints if one is SIGNS[0]]
+MARKED = [(hint, one) for one in SIGNS for hint in one.hints if one is not SIGNS[0]]
+MARKS = re.compile(r"[<\[:\"]")
+"""What all signs but the first have in them."""
 ENCODED = SIGNS[-2]
 NOTE = (
     "Between <data {nonce} ...> and </data {nonce}> stands what was written earlier, by the agent and with the trust "
@@ -90,7 +93,8 @@ class Marked(NamedTuple):
 def suspicions(text: str) -> tuple[str, ...]:
     """Return what a text has in it that looks like an attempt to give orders to its reader: names from `FLAGS`."""
     small = text.lower()
-    likely = [one for hint, one in HINTS if hint in small]
+    hints = [*PLAIN, *MARKED] if MARKS.search(small) else PLAIN
+    likely = [one for hint, one in hints if hint in small]
     if len(text) >= LONG and max(map(len, text.split()), default=0) >= LONG:
         likely.append(ENCODED)
     return tuple(one.name for one in SIGNS if one in likely and one.shape.search(text)) if likely else ()

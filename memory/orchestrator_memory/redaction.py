@@ -99,7 +99,7 @@ SHAPES = (
     _shape("API key", "sk-", r"(?<![\w-])(sk-(?:proj|svcacct|admin|or-v1|lf)-)([\w-]{20,})"),
     _shape("API key", "sk-", r"(?<![\w-])(sk-)([A-Za-z0-9]{32,})(?![\w-])"),
     _shape("Stripe key", "_live_ _test_ whsec_", r"\b([srp]k_(?:live|test)_|whsec_)([A-Za-z0-9+/=]{16,})"),
-    _shape("Hugging Face token", "hf_", r"\b(hf_|api_org_)([A-Za-z0-9]{34,})\b"),
+    _shape("Hugging Face token", "hf_", r"\b(hf_)([A-Za-z0-9]{34,})\b"),
     _shape("npm token", "npm_", r"\b(npm_)([A-Za-z0-9]{36,})\b"),
     _shape("PyPI token", "pypi-", r"\b(pypi-)([\w-]{50,})"),
     _shape("cloud token", "dop_v1_ dapi sg.", r"\b(dop_v1_|dapi|SG\.)([\w.-]{32,})", _token),
@@ -124,8 +124,8 @@ SHAPES = (
     _shape("token", KEYS, rf"(?i)({TOKEN_NAME}{GIVEN}[\"'\\]{{0,2}})({BARE}{{16,4096}})", _token),
     _shape("token", KEYS, rf"(?i)(--(?:api-key|token|secret|access-key)[ =]\"?)({BARE}{{16,4096}})", _token),
 )
-PASSWORDS = re.compile(rf"(?i)(?:.*[^a-z])?(?:{SECRET_NAME}|pass)")
-TOKENS = re.compile(rf"(?i)(?:.*[^a-z])?{TOKEN_NAME}")
+PASSWORDS = re.compile(rf"(?i)(?:.*[^a-z])?pass|.*{SECRET_NAME}", re.DOTALL)
+TOKENS = re.compile(rf"(?i).*{TOKEN_NAME}", re.DOTALL)
 SHORTEST = 6
 NAMED = re.compile(
     r"(?i)(?:.*_)?(?:PASSWORD|PASSWD|PASSPHRASE|PASS|SECRET|TOKEN|(?:API|ACCESS|SECRET|PRIVATE|AUTH)_?KEY|CREDENTIALS?)"
@@ -160,8 +160,8 @@ def redacted(text: str) -> tuple[str, int]:
             found += text.count(value)
             text = text.replace(value, "[redacted: known secret]")
     small = text.lower()
-    likely = {number for hint, numbers in OF_HINT if hint in small for number in numbers}
-    for number in sorted(likely):
+    likely = [numbers for hint, numbers in OF_HINT if hint in small]
+    for number in sorted({number for numbers in likely for number in numbers}) if likely else ():
         text, more = _without(text, SHAPES[number])
         found += more
     return text, found

@@ -184,6 +184,8 @@ def test_a_value_under_a_key_that_says_secret_is_taken_out_of_json() -> None:
     assert "hunter2x" not in text
     assert token not in text
     assert redacted_value("pad_token", "[PAD]") == ("[PAD]", 0)
+    assert redacted_value("dbPassword", "correcthorse")[1] == 1
+    assert redacted_value("password_age", "correcthorse")[1] == 0
 
 
 ADVERSE: dict[str, Callable[[int], str]] = {
