@@ -14,6 +14,8 @@ from click.shell_completion import ShellComplete
 from terminal import answer, ask
 
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.cli.doctor import remembered as remembered_by
+from mcp_orchestrator.cli.doctor import summary
 from mcp_orchestrator.cli.exits import Exit
 from mcp_orchestrator.cli.main import main
 from orchestrator_memory.store import MemoryStore
@@ -290,6 +292,81 @@ def test_the_file_that_scripts_import_is_written_and_another_one_is_left(project
     assert path.read_text() == "mine"
     assert ask("memory", "install", "--force").exit_code == 0
     assert path.with_name("memory_manager.py.before").read_text() == "mine"
+
+
+def test_an_export_is_read_again_without_a_change_and_elsewhere_with_no_trust(project: Path, tmp_path: Path) -> None:
+    uid = remembered("A finding.", "--agent", "anna", "--kind", "fact")
+    answer("memory", "context", "phase=1")
+    assert answer("memory", "export", "all.jsonl")["lines"] == {"agent": 2, "context": 1, "memory": 1}
+    written = Path("all.jsonl").read_text()
+    assert ask("memory", "export").stdout == written
+    assert Path("all.jsonl").stat().st_mode & 0o077 == 0
+    assert len(ask("memory", "export", "--kind", "lesson").stdout.splitlines()) < len(written.splitlines())
+    same = answer("memory", "import", "all.jsonl")
+    assert (same["added"], same["same"]["memory"]) == ({}, 1)
+    other = tmp_path / "other"
+    other.mkdir()
+    assert (
+        "it would be:\nadded: 1 memory"
+        in ask("memory", "import", "all.jsonl", "--dry-run", f"--project={other}").stdout
+    )
+    assert answer("memory", "insights", f"--project={other}") == []
+    told = ask("memory", "import", "-", f"--project={other}", input=written).stdout
+    assert "added: 1 memory" in told
+    assert "of another project and left (--own takes them)" in told
+    [one] = answer("memory", "insights", f"--project={other}")
+    assert (one["uid"], one["origin"], one["trust"]) == (uid, "import", 0)
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    own = answer("memory", "import", "all.jsonl", "--own", f"--project={renamed}")
+    assert (own["added"], own["left"]) == ({"agent": 2, "context": 1, "memory": 1}, {})
+    assert answer("memory", "insights", f"--project={renamed}")[0]["trust"] == 1
+
+
+def test_the_file_of_a_knowledge_graph_and_a_folder_of_the_mission_are_read_too(project: Path) -> None:
+    graph = project / "memory.jsonl"
+    graph.write_text('{"type":"entity","name":"Anna","entityType":"person","observations":["likes green tea"]}\n')
+    assert answer("memory", "import", "memory.jsonl")["added"] == {"link": 1, "memory": 2}
+    assert answer("memory", "recall", "green tea")["hits"]
+    folder = project / "old" / "agents"
+    folder.mkdir(parents=True)
+    said = {
+        "optimization_insights": [
+            {"area": "io", "insight": "Batches of 64 are fast.", "impact": "high", "confidence": 0.9}
+        ],
+        "task_history": [],
+    }
+    (folder / "trainer.json").write_text(json.dumps(said))
+    assert answer("memory", "import", "old")["insights"] == 1
+    (folder / "broken.json").write_text("{")
+    result = ask("memory", "import", "old")
+    assert result.exit_code == Exit.FAILED
+    assert "broken.json" in result.stderr
+    assert "insights" not in result.stdout
+
+
+def test_a_file_that_is_none_is_refused_and_one_that_cannot_be_written_leaves_nothing(project: Path) -> None:
+    (project / "text").write_text("hello\n")
+    (project / "bytes").write_bytes(b"\xff\xfe\x00")
+    for name in ("text", "bytes", "missing"):
+        assert ask("memory", "import", name).exit_code == Exit.INPUT
+    assert "cannot be written" in ask("memory", "export", "no/such/folder.jsonl").stderr
+    assert "name a FILE" in answer("memory", "export", code=Exit.INPUT)["error"]
+    assert sorted(one.name for one in project.iterdir()) == [".mcp-orchestrator", "bytes", "text"]
+
+
+def test_the_doctor_finds_what_is_wrong_with_the_memory(project: Path) -> None:
+    assert not (project / ".mcp-orchestrator").exists()
+    assert {one["state"] for one in answer("memory", "doctor")} <= {"ok", "note"}
+    assert not (project / ".mcp-orchestrator").exists()
+    remembered("Something.")
+    assert {one["state"] for one in answer("memory", "doctor")} <= {"ok", "note"}
+    assert summary(list(remembered_by(project / ".mcp-orchestrator"))).state in {"ok", "note"}
+    (project / ".mcp-orchestrator" / "memory.db").chmod(0o644)
+    found = [one for one in answer("memory", "doctor", code=Exit.UNEXPECTED) if one["state"] == "problem"]
+    assert [one["then"] != "" for one in found] == [True]
+    worst = summary(list(remembered_by(project / ".mcp-orchestrator")))
+    assert (worst.state, worst.text) == ("problem", found[0]["text"])
 
 
 # The shell ------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,7 @@ from orchestrator_memory.sqlite import sqlite3
 if TYPE_CHECKING:
     from mcp_orchestrator.settings import Settings
 
-__all__ = ["doctor"]
+__all__ = ["doctor", "remembered", "report"]
 
 LIGHT = "early_stopping"
 SIGNS = {"ok": ("ok     ", "green"), "note": ("note   ", "yellow"), "problem": ("problem", "red")}
@@ -34,8 +34,13 @@ def doctor(session: Session) -> None:
 
     Changes nothing. The exit code is 1 when there is a problem; a note is none.
     """
+    report(session, findings(session))
+
+
+def report(session: Session, findings: Iterable[Finding]) -> None:
+    """Say each finding as it comes; the exit code is 1 when one is a problem."""
     found: list[Finding] = []
-    for one in findings(session):
+    for one in findings:
         found.append(one)
         if not session.json:
             _say(one)
@@ -58,6 +63,8 @@ def findings(session: Session) -> Iterator[Finding]:
     yield from machine(settings)
     if (settings.home / "orchestrator.db").exists():
         yield from state(settings.home)
+    if (settings.home / "memory.db").exists():
+        yield summary(list(remembered(settings.home)))
     yield from components(settings)
     with Bar("starting a worker", quiet=session.json):
         one = worker(settings)
@@ -91,6 +98,22 @@ def state(home: Path) -> Iterator[Finding]:
         yield Finding("owners", "note", text, f"Nothing; the files may be removed: {' '.join(map(str, stale))}")
     elif not cut:
         yield Finding("runs", "ok", "none was cut off")
+
+
+def remembered(home: Path) -> Iterator[Finding]:
+    """Look into the memory of the project."""
+    from orchestrator_memory.doctor import examine
+
+    for one in examine(home / "memory.db"):
+        yield Finding(one.name, "problem" if not one.ok else "note" if one.then else "ok", one.text, one.then)
+
+
+def summary(found: list[Finding]) -> Finding:
+    """Return what there is to say about the memory in one line: the worst of it."""
+    worst = max(found, key=lambda one: list(SIGNS).index(one.state))
+    if worst.state == "ok":
+        return Finding("memory of the agents", "ok", f"{len(found)} questions found nothing wrong")
+    return Finding("memory of the agents", worst.state, worst.text, worst.then or "mcp-orchestrator memory doctor")
 
 
 def components(settings: Settings) -> Iterator[Finding]:

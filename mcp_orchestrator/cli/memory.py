@@ -15,6 +15,7 @@ from mcp_orchestrator.cli.session import Printing, Session, session
 from mcp_orchestrator.cli.sharing import context
 from mcp_orchestrator.cli.store import KINDS, limit, moment, opened, said, since
 from mcp_orchestrator.cli.tasks import tasks
+from mcp_orchestrator.cli.transfer import export, import_
 
 if TYPE_CHECKING:
     from orchestrator_memory.store import MemoryStore
@@ -223,5 +224,5 @@ def _line(one: Memory) -> str:
     return marked + (text if len(text) <= 100 else f"{text[:97]}...")  # noqa: PLR2004 - a line
 
 
-for one in (tasks, messages, context, forget, prune):
+for one in (tasks, messages, context, export, import_, forget, prune):
     memory.add_command(one)
