@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select, update
 
 from orchestrator_memory.compiled import Statement, add, of, p
-from orchestrator_memory.deliveries import Deliveries
+from orchestrator_memory.deliveries import Deliveries, most_of
 from orchestrator_memory.errors import Conflict, NotFound, Refused
 from orchestrator_memory.intake import Text, number, taken, values
 from orchestrator_memory.letters import ABOUT_MESSAGE, JOINED, PRIORITIES, letter, letters
@@ -132,7 +132,7 @@ class Messages(Deliveries):
         """
         db = self._ground.read()
         whose = self._message(db, uid)["thread"]
-        return letters(db, IN_THREAD(db, project=self._ground.project, thread=whose, most=most).fetchall())
+        return letters(db, IN_THREAD(db, project=self._ground.project, thread=whose, most=most_of(most)).fetchall())
 
     # Inside ----------------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ def post(db: sqlite3.Connection, ground: Ground, message: int, row: dict[str, An
         TO_ALL(db, project=ground.project, sender=row["sender_id"], **how)
     if message % COUNTED == 0 and (full := FULL(db, message=message, most=WAITING).fetchone()) is not None:
         problem = f"more than {WAITING} messages wait for {full['name']!r}."
-        raise Refused("to", problem, then="It has to acknowledge some first; nothing that is unread is dropped.")
+        raise Refused("to", problem, then="It has to acknowledge some, or retire; nothing unread is dropped.")
 
 
 def heard(db: sqlite3.Connection, agent: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator_memory import posting
-from orchestrator_memory.errors import Conflict, Held, NotFound, NotYours, Refused, Stale
+from orchestrator_memory.errors import Conflict, Held, NotFound, NotYours, ReadOnly, Refused, Stale
 from orchestrator_memory.store import MemoryStore
 from orchestrator_memory.values import Message
 
@@ -154,6 +154,21 @@ def test_the_sender_sees_who_has_acknowledged(store: MemoryStore, clock: Any) ->
     assert message.ack
     assert [(one.agent, one.state) for one in message.receipts] == [("a", "unread"), ("b", "acked"), ("c", "unread")]
     assert [one.acked for one in message.receipts] == [None, clock(), None]
+
+
+def test_the_mail_of_a_newer_version_is_read_and_not_touched(store: MemoryStore, tmp_path: Path) -> None:
+    known(store, "lead")
+    store.messages.send("lead", "For all")
+    uid = store.messages.send("lead", "Read me", to=["trainer"]).message.uid
+    with store.door.write() as db:
+        db.execute("INSERT INTO migration VALUES('memory', 99, 0)")
+    with MemoryStore.open(tmp_path / "memory.db", "project") as newer:
+        assert bodies(newer.messages.inbox("trainer")) == ["Read me"]
+        assert newer.messages.unread("trainer") == 1
+        assert newer.messages.dead("trainer") == []
+        with pytest.raises(ReadOnly):
+            newer.messages.ack("trainer", [uid])
+    assert store.messages.get(uid).receipts[0].read is None
 
 
 # Threads -------------------------------------------------------------------------------------------------------------
@@ -315,6 +330,38 @@ def test_who_is_late_and_alone_may_still_acknowledge(store: MemoryStore, clock: 
     store.messages.claim("pool", by="a", lease=10)
     clock.pass_by(3600)
     assert store.messages.ack("pool", [uid], fence=1) == 1
+
+
+@pytest.mark.parametrize("by", ["", "  ", "x" * 201, "two\nlines"])
+def test_who_claims_says_who_it_is(store: MemoryStore, by: str) -> None:
+    store.messages.send("lead", "job", to=["pool"])
+    with pytest.raises(Refused, match=r"by: .* is no name of who works"):
+        store.messages.claim("pool", by=by)
+    assert store.messages.unread("pool") == 1
+
+
+def test_what_nobody_has_claimed_is_neither_given_back_nor_extended(store: MemoryStore) -> None:
+    uid = store.messages.send("lead", "job", to=["pool"]).message.uid
+    for refused in (
+        lambda: store.messages.nack("pool", uid, 1),
+        lambda: store.messages.nack("pool", uid, None, by="a"),
+        lambda: store.messages.extend("pool", uid, None, 60),
+    ):
+        with pytest.raises(Stale, match="is unread, after 0 claims"):
+            refused()
+
+
+@pytest.mark.parametrize("most", [0, -1, 201])
+def test_so_many_are_read_at_once(store: MemoryStore, most: int) -> None:
+    uid = store.messages.send("lead", "job", to=["pool"]).message.uid
+    for refused in (
+        lambda: store.messages.inbox("pool", most=most),
+        lambda: store.messages.claim("pool", by="a", most=most),
+        lambda: store.messages.dead("pool", most=most),
+        lambda: store.messages.thread(uid, most=most),
+    ):
+        with pytest.raises(Refused, match=r"most: .* outside 1 to 200"):
+            refused()
 
 
 def test_a_claim_is_ones_own_by_name_too(store: MemoryStore) -> None:
