@@ -15,6 +15,7 @@ from orchestrator_memory.reading import BY_ID, HISTORY, LINKS, LIST, subject, va
 from orchestrator_memory.recall import MOST, Recall, Wanted, kinds_of
 from orchestrator_memory.sqlite import sqlite3
 from orchestrator_memory.values import Change, Impact, Kind, Memory, Origin, Recalled, Written
+from orchestrator_memory.vectors import Embedder, Vectors
 from orchestrator_memory.writing import chosen, draft
 
 __all__ = ["MOST", "QUOTA", "Memories"]
@@ -28,7 +29,8 @@ class Memories:
     def __init__(self, ground: Ground) -> None:
         """Keep them in a database."""
         self._ground = ground
-        self._recall, self._changes = Recall(ground), Changes(ground)
+        self._changes, self._vectors = Changes(ground), Vectors(ground)
+        self._recall = Recall(ground, self._vectors)
         self._seen: deque[str] = deque(maxlen=1000)
 
     def remember(
@@ -133,13 +135,15 @@ class Memories:
         since: int | None = None,
         superseded: bool = False,
         trust: int = 0,
+        embedder: Embedder | None = None,
     ) -> Recalled:
         """Return what is known about something: the memories that answer the ``queries`` best, the best first.
 
         Ask the same thing in two or three ways: what answers several of them counts more. `Recall` says how it is
         scored. The texts of all hits together have at most ``tokens`` (four bytes are counted as one). What has
         expired or was superseded is left out, the latter unless ``superseded``; so is what is less to be trusted than
-        ``trust``. ``tags`` are all wanted; ``since`` is in microseconds UTC.
+        ``trust``. ``tags`` are all wanted; ``since`` is in microseconds UTC. With an ``embedder``, what is near in
+        meaning is found too, once `embed_missing` has made vectors.
 
         Raises:
             Refused: there are no queries, more than eight, or a number is out of its range.
@@ -147,9 +151,13 @@ class Memories:
 
         """
         wanted = Wanted(kinds, agent, area, tags, since, superseded=superseded, trust=trust)
-        found = self._recall(queries, wanted, most=most, tokens=tokens)
+        found = self._recall(queries, wanted, most=most, tokens=tokens, embedder=embedder)
         self._seen.extend(one.memory.uid for one in found.hits)
         return found
+
+    def embed_missing(self, embedder: Embedder, *, most: int = 100_000, replace: bool = False) -> int:
+        """Make vectors of the memories that have none yet, and return of how many; see `Vectors.embed_missing`."""
+        return self._vectors.embed_missing(embedder, most=most, replace=replace)
 
     def get(self, uid: str) -> Memory:
         """Return a memory, also one that was superseded or has expired.

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from orchestrator_memory.terms import begins, quoted
 from orchestrator_memory.values import Memory
 
-__all__ = ["BITS", "PARTS", "RANKED", "Term", "matched", "why"]
+__all__ = ["BITS", "PARTS", "RANKED", "WEIGHED", "Term", "matched", "why"]
 
-PARTS = ("text", "breadth", "recency", "importance", "feedback", "trust", "pinned")
+PARTS = ("text", "breadth", "fused", "recency", "importance", "feedback", "trust", "pinned")
 BITS = 62
 """Terms at most: which ones a memory has is one integer of SQLite."""
 DAY = 86_400_000_000
@@ -35,7 +35,7 @@ NAMED = 6
 """Words that are named at most."""
 # Plain SQL: Core knows neither MATCH nor bm25. The inner LIMIT keeps SQLite from merging the two selections; bm25 can
 # only be asked where the index itself is read.
-RANKED = """
+FOUND = """
 WITH term AS MATERIALIZED (
     SELECT value ->> 0 AS match, value ->> 1 AS weight, 1 << key AS bit FROM json_each(:terms)
 ), found AS (
@@ -47,7 +47,11 @@ WITH term AS MATERIALIZED (
         LIMIT -1 OFFSET 0
     )
     GROUP BY id
-), scored AS (
+)
+"""
+LISTED = "WITH found AS (SELECT value AS id, 0 AS terms, 1.0 AS text, 1.0 AS breadth FROM json_each(:listed))"
+SCORED = """
+, scored AS (
     SELECT m.id, found.terms, found.text, found.breadth,
            iif(m.pinned, 1.0, 0.5 + 0.5 * exp(-max(0, :now - m.updated_at) / 2592000000000.0)) AS recency,
            0.5 + m.importance AS importance,
@@ -73,6 +77,8 @@ FROM scored
 ORDER BY score DESC, id DESC
 LIMIT :most
 """
+RANKED, WEIGHED = FOUND + SCORED, LISTED + SCORED
+"""The best of what has the ``terms``; what the memories that are ``listed`` count, whatever they say."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ def why(found: Sequence[Term], memory: Memory, now: int) -> str:
         named = [one for one in term.others if one in heading or one in text]
         said.append(f"has other words for '{term.word}'{_listed(':', named)}")
     days = max(0, now - memory.updated) // DAY
+    said.insert(0, "" if found else "near in meaning")
     said.append("of today" if days < 1 else f"{days} day{'s' if days > 1 else ''} old")
     said.append(f"helped {_times(memory.helpful)}" if memory.helpful else "")
     said.append(f"misled {_times(memory.harmful)}" if memory.harmful else "")

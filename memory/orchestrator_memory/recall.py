@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -14,10 +15,10 @@ from orchestrator_memory.errors import Refused
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.intake import number
 from orchestrator_memory.plan import Plan
-from orchestrator_memory.ranking import PARTS, RANKED, Term, matched, why
+from orchestrator_memory.ranking import PARTS, RANKED, WEIGHED, Term, matched, why
 from orchestrator_memory.reading import M, memories, value
-from orchestrator_memory.sqlite import sqlite3
-from orchestrator_memory.values import Hit, Kind, Memory, Recalled
+from orchestrator_memory.values import Hit, Kind, Recalled
+from orchestrator_memory.vectors import POOL, Embedder, Vectors
 from orchestrator_memory.writing import chosen
 
 __all__ = ["MOST", "Recall", "Wanted", "kinds_of"]
@@ -26,6 +27,8 @@ MOST = 200
 """Memories that are returned at once."""
 QUERIES = 8
 TOKENS = 100_000
+EVEN = 60
+"""How little the first ranks differ when orders are fused; the constant of the method's authors."""
 WHOLE = Statement(memories().where(among(M.id, "ids")))
 
 
@@ -45,12 +48,14 @@ class Wanted:
 class Recall:
     """Answers questions from the memories of a project."""
 
-    def __init__(self, ground: Ground) -> None:
-        """Read a database."""
-        self._ground, self._plan = ground, Plan(ground)
+    def __init__(self, ground: Ground, vectors: Vectors) -> None:
+        """Read a database, and what is near in meaning where an embedder is supplied."""
+        self._ground, self._plan, self._vectors = ground, Plan(ground), vectors
 
-    def __call__(self, queries: Sequence[str], wanted: Wanted, *, most: int, tokens: int) -> Recalled:
-        """Return what answers the queries; see `ranking` for the score."""
+    def __call__(
+        self, queries: Sequence[str], wanted: Wanted, *, most: int, tokens: int, embedder: Embedder | None
+    ) -> Recalled:
+        """Return what answers the queries; see `ranking` for the score, and `_fused` for that with an embedder."""
         if not 1 <= len(queries) <= QUERIES:
             raise Refused("queries", f"has {len(queries)} texts.", then=f"Give 1 to {QUERIES}.")
         number("most", most, 1, MOST)
@@ -58,18 +63,56 @@ class Recall:
         number("trust", wanted.trust, 0, 3)
         given = self._given(wanted)
         asked = self._plan(queries)
-        if not asked:
-            return Recalled(hits=[])
-        db = self._ground.read()
-        now = given["now"]
-        listed = json.dumps([[one.match, one.weight] for one in asked])
-        ranked = db.execute(RANKED, {"terms": listed, "most": most, **given}).fetchall()
-        rows = {row["id"]: row for row in WHOLE(db, ids=json.dumps([one["id"] for one in ranked])).fetchall()}
+        ranked = self._ranked(asked, given, most if embedder is None else POOL)
+        if embedder is not None:
+            ranked = self._fused(ranked, self._vectors.near(embedder, queries), given)[:most]
+        listed = json.dumps([one["id"] for one in ranked])
+        rows = {row["id"]: row for row in WHOLE(self._ground.read(), ids=listed).fetchall()}
         found = [(one, value(rows[one["id"]])) for one in ranked if one["id"] in rows]
         texts = fitted([f"{memory.title}\n{memory.body}".strip() for _, memory in found], tokens)
-        hits = [self._hit(row, memory, text, asked, now) for (row, memory), text in zip(found, texts, strict=False)]
+        hits = [
+            Hit.model_construct(
+                memory=memory,
+                score=one["score"],
+                parts={name: one[name] for name in PARTS if name in one},
+                why=why(matched(asked, one["terms"]), memory, given["now"]),
+                text=text,
+            )
+            for (one, memory), text in zip(found, texts, strict=False)
+        ]
         size = sum(len(text.encode()) for text in texts)
         return Recalled(hits=hits, left=len(found) - len(hits), tokens=counted(size))
+
+    def _ranked(self, asked: Sequence[Term], given: dict[str, Any], most: int) -> list[dict[str, Any]]:
+        """Return what has the terms, best first, with the parts of each score."""
+        if not asked:
+            return []
+        listed = json.dumps([[one.match, one.weight] for one in asked])
+        rows = self._ground.read().execute(RANKED, {"terms": listed, "most": most, **given})
+        return [dict(row) for row in rows.fetchall()]
+
+    def _fused(
+        self, ranked: Sequence[dict[str, Any]], near: dict[int, float], given: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return what has the words or is near in meaning, best first.
+
+        In place of ``text`` and ``breadth`` there is ``fused``: the sum of 1 / (60 + rank) over both orders (Cormack,
+        Clarke & Buettcher, "Reciprocal rank fusion outperforms Condorcet", 2009).
+        """
+        listed = {"listed": json.dumps(list(near)), "most": len(near), **given}
+        rows = {row["id"]: dict(row) for row in self._ground.read().execute(WEIGHED, listed).fetchall()}
+        rows |= {one["id"]: one for one in ranked}
+        said = sorted(ranked, key=lambda one: (-one["text"] * one["breadth"], -one["id"]))
+        orders = [[one["id"] for one in said], [one for one in near if one in rows]]
+        for one in rows.values():
+            del one["text"], one["breadth"]
+            one["fused"] = 0.0
+        for order in orders:
+            for rank, which in enumerate(order, start=1):
+                rows[which]["fused"] += 1 / (EVEN + rank)
+        for one in rows.values():
+            one["score"] = math.prod(one[name] for name in PARTS if name in one)
+        return sorted(rows.values(), key=lambda one: (-one["score"], -one["id"]))
 
     def _given(self, wanted: Wanted) -> dict[str, Any]:
         agent = wanted.agent
@@ -84,11 +127,6 @@ class Recall:
             "superseded": int(wanted.superseded),
             "trust": wanted.trust,
         }
-
-    def _hit(self, row: sqlite3.Row, memory: Memory, text: str, asked: Sequence[Term], now: int) -> Hit:
-        parts = {name: row[name] for name in PARTS}
-        said = why(matched(asked, row["terms"]), memory, now)
-        return Hit.model_construct(memory=memory, score=row["score"], parts=parts, why=said, text=text)
 
 
 def kinds_of(kinds: Sequence[str]) -> str | None:
