@@ -20,7 +20,7 @@ from orchestrator_memory.retention import removed
 from orchestrator_memory.sqlite import sqlite3
 from orchestrator_memory.values import Value
 
-__all__ = ["Forgotten", "forget"]
+__all__ = ["Forgotten", "forget", "gone"]
 
 LEAST = 4
 """Characters of a text that can be forgotten: shorter ones occur everywhere."""
@@ -52,6 +52,8 @@ OF_THEM = (
 )
 """What there is about an agent besides what it wrote."""
 KEYS = "context:"
+FORGOTTEN = "forgotten"
+"""The operation of the event that stays: by it, what was forgotten does not come back with a file."""
 
 
 class Forgotten(Value):
@@ -83,6 +85,12 @@ class Found(NamedTuple):
     def uids(self, table: str) -> dict[int, str]:
         """Return the uids of a table's rows by their numbers."""
         return self.rows.get(table, {})
+
+
+def gone(ground: Ground, db: sqlite3.Connection) -> set[str]:
+    """Return what was forgotten for good: subjects of events."""
+    rows = db.execute("SELECT subject FROM event WHERE project_id = ? AND operation = ?", (ground.project, FORGOTTEN))
+    return {str(row["subject"]) for row in rows}
 
 
 def forget(
@@ -175,18 +183,18 @@ def _of_uid(ground: Ground, db: sqlite3.Connection, uid: str) -> Found:
 def _hide(ground: Ground, db: sqlite3.Connection, found: Found) -> None:
     hidden = (
         "UPDATE memory SET pinned = 0, expires_at = :at, valid_to = ifnull(valid_to, :at), updated_at = :at, "
-        "version = version + 1 WHERE id = :id"
+        "version = version + 1 WHERE id = :id RETURNING version"
     )
     for number, uid in found.uids("memory").items():
-        db.execute(hidden, {"at": ground.clock(), "id": number})
-        ground.note(db, f"memory:{uid}", "forgotten")
+        version = db.execute(hidden, {"at": ground.clock(), "id": number}).fetchone()[0]
+        ground.note(db, f"memory:{uid}", FORGOTTEN, version=version)
 
 
 def _erase(ground: Ground, db: sqlite3.Connection, found: Found, agent: str | None, text: str | None) -> None:
     project = ground.project
     for table, rows in found.rows.items():
         removed(db, table, list(rows))
-    subjects = [f"memory:{uid}" for uid in found.uids("memory").values()]
+    subjects = [f"{table}:{uid}" for table, rows in found.rows.items() for uid in rows.values()]
     if text is None:
         subjects += [f"{KEYS}{key}" for key in found.keys]
         db.executemany("DELETE FROM context WHERE project_id = ? AND key = ?", [(project, key) for key in found.keys])
@@ -201,7 +209,7 @@ def _erase(ground: Ground, db: sqlite3.Connection, found: Found, agent: str | No
     if text is not None:
         _replace(ground, db, text, found.keys)
     for subject in subjects:
-        ground.note(db, subject, "forgotten")
+        ground.note(db, subject, FORGOTTEN)
     db.execute("INSERT INTO memory_words(memory_words) VALUES('rebuild')")
 
 
@@ -209,13 +217,14 @@ def _replace(ground: Ground, db: sqlite3.Connection, text: str, keys: tuple[str,
     """Take a text out of what stays: the context in a new version, and notes."""
     about = {"project": ground.project, "place": PLACE, "at": ground.clock(), **_needles(text)}
     for key in keys:
-        row = db.execute("SELECT value FROM context WHERE project_id = ? AND key = ?", (ground.project, key)).fetchone()
+        row = db.execute("SELECT * FROM context WHERE project_id = ? AND key = ?", (ground.project, key)).fetchone()
         value = json.dumps(_without(json.loads(row["value"]), text), ensure_ascii=False, sort_keys=True)
         db.execute(
             "UPDATE OR REPLACE context SET key = replace(key, :text, 'forgotten'), value = :value, "
             "version = version + 1, updated_at = :at WHERE project_id = :project AND key = :key",
             {"key": key, "value": value, **about},
         )
+        ground.note(db, f"{KEYS}{key.replace(text, 'forgotten')}", FORGOTTEN, version=row["version"] + 1)
     for table, (columns, ours) in REPLACED.items():
         changes = ", ".join(f"{one} = replace({one}, :text, :place)" for one in columns.split())
         db.execute(f"UPDATE {table} SET {changes} WHERE {ours} AND ({_has(columns)})", about)  # noqa: S608 - our own

@@ -63,15 +63,17 @@ class _Reading:
         for number, text in numbered:
             try:
                 made = list(self._lines(json.loads(text)))
+                became = [(line["line"], self._placed(db, line)) for line in made]
             except Refused as problem:
                 shown(self.refused, number, str(problem))
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 shown(self.refused, number, "it is neither an entity nor a relation.")
             else:
-                for line in made:
-                    here = self._settling.has(line["line"], line["uid"])
-                    became = "same" if here else self._settling.place(db, line)
-                    (self.added if became == "added" else self.same)[line["line"]] += 1
+                for kind, how in became:
+                    (self.added if how == "added" else self.same)[kind] += 1
+
+    def _placed(self, db: sqlite3.Connection, line: dict[str, Any]) -> str:
+        return "same" if self._settling.has(line["line"], line["uid"]) else self._settling.place(db, line)
 
     def _lines(self, said: dict[str, Any]) -> Iterator[dict[str, Any]]:
         match said:

@@ -87,7 +87,7 @@ RULES = {
             "UPDATE delegation SET child_task_id = NULL WHERE child_task_id IN (SELECT value FROM json_each(:these))",
         ),
     ),
-    "events": Rule("event", "at <= :events"),
+    "events": Rule("event", "at <= :events AND operation <> 'forgotten'"),
     "reservations": Rule("reservation", "ifnull(released_at, expires_at) <= :dead"),
 }
 

@@ -9,6 +9,8 @@ import json
 from typing import Any, Literal
 
 from orchestrator_memory.compiled import of
+from orchestrator_memory.errors import Refused
+from orchestrator_memory.forgetting import gone
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.lines import SHAPES, Shape, Wanted, columns, digest, lines
 from orchestrator_memory.sqlite import sqlite3
@@ -34,6 +36,7 @@ class Settling:
         self._ground = ground
         there = lines(ground.read(), ground.project, Wanted())
         self._known = {(line["line"], line["uid"]): (digest(line), line.get("version", 0)) for line, _ in there}
+        self._gone = gone(ground, ground.read())
         self._instead: dict[str, str] = {}
         """The uid of the memory here that says the same, by the uid of the line."""
         self._later: list[tuple[str, dict[str, Any]]] = []
@@ -47,12 +50,15 @@ class Settling:
 
         Raises:
             Differs: what stands here is another thing of the same version.
+            Refused: it was forgotten here.
 
         """
         kind, own = line["line"], digest(line)
         known, version = self._known.get((kind, line["uid"]), (None, 0))
         if known == own:
             return "same"
+        if known is None and f"{kind}:{line['uid']}" in self._gone:
+            raise Refused("uid", f"{kind} {line['uid']} was forgotten here, and does not come back with a file.")
         if kind in {"link", "collaboration"}:
             became = self._pair(db, line, new=known is None)
         elif known is None:

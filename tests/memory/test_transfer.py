@@ -359,6 +359,27 @@ def test_a_part_can_be_exported(store: MemoryStore, clock: Clock) -> None:
         exported(store, kinds=["rumour"])
 
 
+def test_what_was_forgotten_does_not_come_back_with_a_file(store: MemoryStore, clock: Clock) -> None:
+    text = exported(filled(store, clock))
+    (leak,) = store.memories.list(kinds=["decision"])
+    (task,) = store.tasks.list(run="run-1")
+    letter = store.messages.inbox("reviewer")[0].uid
+    for uid in (leak.uid, task.uid, letter, "context:phase"):
+        store.forget(uid=uid, hard=True)
+    left = exported(store)
+    clock.pass_by(365 * 86_400)
+    store.prune(Keep(tasks=10_000, superseded=10_000, acknowledged=10_000))
+    told = store.import_(io.StringIO(text))
+    assert len(told.refused) == 4
+    assert all("was forgotten here" in one for one in told.refused)
+    assert exported(store) == left
+    (hidden,) = store.memories.list(kinds=["insight"])[:1]
+    before = exported(store)
+    store.forget(uid=hidden.uid)
+    assert store.import_(io.StringIO(before)).older["memory"] == 1
+    assert hidden.uid not in {one.uid for one in store.memories.list()}
+
+
 def test_what_was_let_go_does_not_come_back_with_links_to_nowhere(
     store: MemoryStore, other: MemoryStore, clock: Clock
 ) -> None:
@@ -396,6 +417,16 @@ def test_a_graph_that_grew_adds_what_is_new(store: MemoryStore) -> None:
     told = store.import_(io.StringIO(more))
     assert told.added == {"memory": 1, "link": 1}
     assert store.import_(io.StringIO(more)).added == {}
+
+
+def test_what_was_forgotten_of_a_graph_does_not_come_back(store: MemoryStore) -> None:
+    store.import_(io.StringIO(GRAPH))
+    uid = store.memories.recall(["closed_at"]).hits[0].memory.uid
+    store.forget(uid=uid, hard=True)
+    told = store.import_(io.StringIO(GRAPH))
+    assert told.added == {}
+    assert "was forgotten here" in told.refused[0]
+    assert store.memories.recall(["closed_at"]).hits == []
 
 
 def test_a_broken_line_of_a_graph_is_told(store: MemoryStore) -> None:
