@@ -48,6 +48,7 @@ def hammered(*arguments: object) -> dict[str, Any]:
     return json.loads(ended.stdout)
 
 
+@pytest.mark.requirement("memory.together")
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_what_was_acknowledged_is_there_once_and_whole_whoever_is_killed(tmp_path: Path, wreckage: Any) -> None:
     found = hammered(tmp_path, "--kills", 16, "--pause", 0.1, "--seed", 5)
