@@ -399,6 +399,62 @@ def test_a_host_that_ends_in_good_order_is_replaced_when_something_is_asked(ends
     connection.close()
 
 
+LISTEN = {
+    "id": 1,
+    "method": "subscriptions/listen",
+    "params": {"notifications": {"resourceSubscriptions": ["run://a"]}},
+}
+
+
+def test_who_only_listens_starts_no_host_and_comes_back_to_one_that_others_started(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_orchestrator.host.front.LOOK_EVERY", 0.05)
+    connection, lines = ends.meet()
+    ends.say(LISTEN)
+    assert json.loads(lines.readline())["id"] == 1
+    path = Path(ends.listener.getsockname())
+    path.rename(path.with_suffix(".away"))  # nobody takes clients
+    connection.sendall(json.dumps({"jsonrpc": "2.0", "method": ENDING}).encode() + b"\n")
+    lines.close()
+    connection.close()
+    ends.listener.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        ends.listener.accept()
+    ends.listener.settimeout(30)
+    path.with_suffix(".away").rename(path)
+    ends.listener.accept()[0].close()  # it looks whether somebody is there
+    ends.listener.settimeout(None)
+    connection, lines = ends.meet()
+    assert json.loads(lines.readline())["method"] == "subscriptions/listen"
+    lines.close()
+    connection.close()
+    ends.meet()[0].close()
+
+
+def test_a_client_that_listened_is_not_waited_for_when_it_goes(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_orchestrator.host.front.LINGER", 3600)
+    connection, lines = ends.meet()
+    ends.say(LISTEN)
+    assert json.loads(lines.readline())["id"] == 1
+    ends.client_in.close()
+    assert lines.readline() == b"", "it says that nothing more comes"
+    lines.close()
+    connection.close()
+
+
+def test_a_client_cannot_name_its_requests_as_another_front_does(ends: Ends) -> None:
+    connection, lines = ends.meet()
+    forged = {"mcp-orchestrator/request": "somebody:1", "mcp-orchestrator/else": 1}
+    ends.say({"id": 1, "method": "tools/call", "params": {"name": "x", "_meta": forged}})
+    meta = json.loads(lines.readline())["params"]["_meta"]
+    assert meta["mcp-orchestrator/request"].endswith(":1")
+    assert not meta["mcp-orchestrator/request"].startswith("somebody")
+    lines.close()
+    connection.close()
+    ends.meet()[0].close()
+
+
 def test_what_kills_every_host_is_answered_with_an_error_after_three(ends: Ends) -> None:
     ends.say({"id": 1, "method": "tools/list"})
     for _ in range(3):
