@@ -1,4 +1,4 @@
-"""What is looked for: the words of the questions, other words for the same, and not those that stand everywhere."""
+"""What is looked for: the words of the questions, other words for the same, and few of those that stand everywhere."""
 
 from __future__ import annotations
 
@@ -8,25 +8,22 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.ranking import BITS, Term
-from orchestrator_memory.sqlite import sqlite3
 from orchestrator_memory.synonyms import others
 from orchestrator_memory.terms import begins, quoted, terms
 
-__all__ = ["COMMON", "COMMON_OTHER", "FEW", "OTHER", "Plan"]
+__all__ = ["LEAST", "LOOK", "OTHER", "Plan"]
 
 OTHER, BEGINNING = 0.25, 0.5
 """What other words for the same weigh, and the beginning of a word that nobody used; the word itself weighs 1, and all
 of it counts once for each question that has the word."""
-FEW = 500
-"""Memories up to which no word is left out for being frequent."""
-COMMON, COMMON_OTHER = 0.2, 0.05
-"""The share of the memories that have a word, or another one for it, from which on it is left out."""
+LOOK, LEAST = 5000, 2
+"""Rows that are looked at, of all terms together: those terms are looked for that are rare for what they weigh, and at
+least so many. So a recall takes the same time however many memories there are."""
 # FTS5 knows in how many rows a term is, but by its stem; so rows are counted, up to as many as make a difference.
 COUNT = """
 SELECT (SELECT count(*) FROM (SELECT 1 FROM memory_words WHERE memory_words MATCH term.value LIMIT :most))
 FROM json_each(:terms) AS term
 """
-LAST = "SELECT coalesce(max(id), 0) FROM memory"
 
 
 class Plan:
@@ -49,36 +46,43 @@ class Plan:
                 word = next((one for one in said if one in words), None)
                 if word is not None:
                     same.setdefault(word, {})[other] = None
-        return self._telling(literal, same)[:BITS] if literal else []
+        return self._telling(literal, same) if literal else []
 
     def _telling(self, literal: dict[str, float], same: dict[str, dict[str, None]]) -> list[Term]:
-        db = self._ground.read()
-        rows = db.execute(LAST).fetchone()[0]
-        most, most_other = (COMMON * rows, COMMON_OTHER * rows) if rows > FEW else (rows + 1, rows + 1)
-        counts = self._counts(
-            db, rows, [quoted(one) for one in {*literal, *(one for word in same for one in same[word])}]
-        )
-        found = [Term(word, weight) for word, weight in literal.items() if 0 < counts[quoted(word)] < most]
-        found = found or [Term(word, weight) for word, weight in literal.items() if counts[quoted(word)]]
+        counts = self._counts(quoted(one) for one in [*literal, *(one for several in same.values() for one in several)])
+        found = [Term(word, weight) for word, weight in literal.items() if counts[quoted(word)]]
         for word, several in same.items():
-            telling = tuple(one for one in several if one not in literal and 0 < counts[quoted(one)] < most_other)
-            if telling:
-                found.append(Term(word, OTHER * literal[word], telling))
-        unknown = [
-            Term(word, BEGINNING * weight, beginning=True)
-            for word, weight in literal.items()
-            if not counts[quoted(word)] and begins(word)
-        ]
-        counts = self._counts(db, rows, [one.match for one in unknown])
-        return [*found, *(one for one in unknown if 0 < counts[one.match] < most_other)]
+            there = tuple(one for one in several if one not in literal and counts[quoted(one)])
+            if there:
+                found.append(Term(word, OTHER * literal[word], there))
+                counts[found[-1].match] = sum(counts[quoted(one)] for one in there)
+        unknown = [word for word in literal if not counts[quoted(word)] and begins(word)]
+        begun = [Term(word, BEGINNING * literal[word], beginning=True) for word in unknown]
+        counts |= self._counts(one.match for one in begun)
+        return _few([*found, *(one for one in begun if counts[one.match])], counts)
 
-    def _counts(self, db: sqlite3.Connection, rows: int, matches: Iterable[str]) -> dict[str, int]:
+    def _counts(self, matches: Iterable[str]) -> dict[str, int]:
+        """Return in how many rows something is, up to as many as are looked at."""
+        db = self._ground.read()
         version = db.execute("PRAGMA data_version").fetchone()[0]
         if getattr(self._counted, "version", None) != version:
             self._counted.version, self._counted.counts = version, {}
-        counts: dict[str, int] = self._counted.counts
-        missing = [one for one in matches if one not in counts]
+        known: dict[str, int] = self._counted.counts
+        asked = dict.fromkeys(matches)
+        missing = [one for one in asked if one not in known]
         if missing:
-            asked = {"terms": json.dumps(missing), "most": int(COMMON * rows) + FEW}
-            counts.update(zip(missing, (row[0] for row in db.execute(COUNT, asked)), strict=True))
-        return counts
+            rows = db.execute(COUNT, {"terms": json.dumps(missing), "most": LOOK + 1})
+            known.update(zip(missing, (row[0] for row in rows), strict=True))
+        return {one: known[one] for one in asked}
+
+
+def _few(found: Sequence[Term], counts: dict[str, int]) -> list[Term]:
+    """Return the terms that are looked for, in the order in which they were found."""
+    chosen: set[int] = set()
+    rows = 0
+    for place in sorted(range(len(found)), key=lambda one: counts[found[one].match] / found[one].weight):
+        rows += counts[found[place].match]
+        if (rows > LOOK and len(chosen) >= LEAST) or len(chosen) == BITS:
+            break
+        chosen.add(place)
+    return [one for place, one in enumerate(found) if place in chosen]

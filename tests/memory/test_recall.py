@@ -132,12 +132,15 @@ def test_superseded_expired_and_future_memories_are_hidden(store: MemoryStore, c
     assert sorted(found(store, "leak", superseded=True)) == ["No leak in column a.", "The leak is in column a."]
 
 
-def test_frequent_words_do_not_decide_and_are_not_looked_for_in_a_large_store(store: MemoryStore) -> None:
-    for number in range(520):
+def test_words_that_stand_everywhere_are_not_looked_for_where_there_are_rarer_ones(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
         store.memories.remember(f"The churn model, note {number}.", agent="ann")
-    store.memories.remember("The churn of segment zebra.", agent="ann")
-    hits = store.memories.recall(["churn zebra"]).hits
-    assert [one.memory.body for one in hits] == ["The churn of segment zebra."]
+    store.memories.remember("The churn of segment zebra in spring.", agent="ann")
+    assert len(store.memories.recall(["churn zebra spring"]).hits) == 6
+    monkeypatch.setattr(plan, "LOOK", 20)
+    assert found(store, "churn zebra spring") == ["The churn of segment zebra in spring."]
     assert len(store.memories.recall(["churn"]).hits) == 6
 
 
