@@ -386,6 +386,11 @@ def test_a_rare_class_does_not_cut_the_folds_of_a_long_table() -> None:
     assert len(folds_of(target, 5)) == 5
 
 
+def test_many_classes_with_few_rows_each_have_as_many_folds_as_rows() -> None:
+    frame = pd.DataFrame({"x": range(600), "y": [f"class {place % 150}" for place in range(600)]})
+    assert len(folds_of(read_target(frame, "y"), 5)) == 4
+
+
 def test_groups_that_do_not_allow_two_folds_are_refused() -> None:
     with pytest.raises(DataRejected, match="1 groups"):
         folds_of(read_target(pd.DataFrame({"y": [0, 1] * 9}), "y"), 5, groups=pd.Series(["g"] * 18))

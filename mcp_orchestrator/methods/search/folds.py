@@ -75,8 +75,11 @@ def holdout(target: Target, *, groups: pd.Series | None, times: pd.Series | None
 
 
 def _most(target: Target) -> int:
-    """Return how many folds the rarest class allows; in a long table it need not be in each."""
-    return max(target.smallest, 5) if len(target.y) >= 100 else target.smallest
+    """Return how many folds the rarest class allows; in a long table it need not be in each, but some class must."""
+    import numpy as np
+
+    largest = int(np.bincount(target.y).max()) if target.classes else len(target.y)
+    return min(max(target.smallest, 5), largest) if len(target.y) >= 100 else target.smallest
 
 
 def _quietly(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
