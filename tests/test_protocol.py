@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import anyio
@@ -92,6 +92,21 @@ async def test_the_server_answers_while_a_worker_is_busy_and_ends_it_when_the_cl
         group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await gone(processes)
+
+
+async def test_over_http_a_session_has_its_names_until_it_ends_and_all_without_one_share_theirs(project: Path) -> None:
+    said: dict[str, Any] = {"to": ["bob"], "body": "I am ann", "agent": "ann"}
+    async with over_http(project) as url, Client(url) as one, Client(url) as two:
+        async with Client(url, mode="legacy") as three:
+            facts(await three.call_tool("send_message", said))
+            async with Client(url, mode="legacy") as four:
+                for other in (one, four):
+                    refusal = await other.call_tool("send_message", said)
+                    assert "Another session speaks as 'ann'" in text(refusal)
+        facts(await one.call_tool("send_message", said))
+        facts(await two.call_tool("send_message", said))
+        async with Client(url, mode="legacy") as five:
+            assert "Another session" in text(await five.call_tool("send_message", said))
 
 
 @pytest.mark.requirement("mcp.http")
