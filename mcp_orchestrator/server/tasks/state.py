@@ -72,7 +72,7 @@ def detailed(held: Orchestrator, row: RunRow, *, asks: bool) -> Detailed:
     elif row.status is Status.PAUSED:
         text = f'paused; control_run(run_id="{row.id}", action="resume") goes on'
     else:
-        text = f"{row.progress:.0%} {row.message}" if row.message else row.status
+        text = f"{int(row.progress * 100)}% {row.message}" if row.message else row.status
     return Detailed(status="working", **_facts(held, row, text))
 
 
