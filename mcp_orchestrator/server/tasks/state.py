@@ -14,7 +14,7 @@ from mcp_orchestrator.core.rows import Approval, RunRow, Status
 from mcp_orchestrator.errors import UnknownName
 from mcp_orchestrator.server.lean import spoken
 from mcp_orchestrator.server.questions import form
-from mcp_orchestrator.server.tasks.shapes import Created, Detailed, State
+from mcp_orchestrator.server.tasks.shapes import Created, Detailed
 from mcp_orchestrator.server.tools.workflows import outcome
 from orchestrator_memory.door import now
 
@@ -79,7 +79,6 @@ def detailed(held: Orchestrator, row: RunRow, *, asks: bool) -> Detailed:
 def _ended(held: Orchestrator, row: RunRow) -> Detailed:
     if row.status is Status.CANCELLED:
         return Detailed(status="cancelled", **_facts(held, row, "cancelled; what its finished steps made is kept"))
-    status: State = "completed"
     try:
         result = spoken(outcome(held, held.view(row)))
     except ToolError as error:
@@ -87,8 +86,8 @@ def _ended(held: Orchestrator, row: RunRow) -> Detailed:
             told = {"code": INTERNAL_ERROR, "message": str(error)}
             return Detailed(status="failed", error=told, **_facts(held, row, row.error or row.status))
         result = CallToolResult(content=[TextContent(type="text", text=str(error))], is_error=True)
-    facts = _facts(held, row, row.error or row.status)
-    return Detailed(status=status, result=result.model_dump(mode="json", by_alias=True, exclude_none=True), **facts)
+    told = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return Detailed(status="completed", result=told, **_facts(held, row, row.error or row.status))
 
 
 def _facts(held: Orchestrator, row: RunRow, message: str) -> dict[str, Any]:
