@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from orchestrator_memory import plan
 from orchestrator_memory.errors import NotFound, Refused
@@ -280,28 +278,6 @@ NASTY = [
     "😀",
     "x" * 9999,
 ]
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    queries=st.lists(st.text(max_size=60) | st.sampled_from(NASTY), min_size=1, max_size=8),
-    most=st.integers(1, 30),
-    tokens=st.integers(1, 3000),
-)
-def test_any_text_is_answered_in_a_stable_order_without_repeats_and_within_the_budget(
-    project: MemoryStore, queries: list[str], most: int, tokens: int
-) -> None:
-    recalled = project.memories.recall([*queries[:7], "leakage"], most=most, tokens=tokens)
-    uids = [one.memory.uid for one in recalled.hits]
-    assert len(set(uids)) == len(uids) <= most
-    assert uids
-    assert [one.score for one in recalled.hits] == sorted((one.score for one in recalled.hits), reverse=True)
-    assert recalled.tokens <= tokens
-    assert sum(len(one.text.encode()) for one in recalled.hits) <= recalled.tokens * 4
-    for one in recalled.hits:
-        assert one.score == pytest.approx(math.prod(one.parts.values()))
-    again = project.memories.recall([*queries[:7], "leakage"], most=most, tokens=tokens)
-    assert again == recalled
 
 
 def test_a_recall_does_not_wait_for_who_is_writing(store: MemoryStore) -> None:
