@@ -327,6 +327,33 @@ async def test_nothing_is_looked_at_while_nobody_listens() -> None:
         group.cancel_scope.cancel()
 
 
+async def test_a_memory_that_cannot_be_looked_at_for_a_while_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    broken, published = True, list[str]()
+
+    def look(_address: str) -> object:
+        return 1 if broken else 2
+
+    def changed() -> int:
+        if broken:
+            raise OSError(28, "No space left on device")
+        return 1
+
+    async def publish(event: Any) -> None:
+        published.append(event.uri)
+
+    watch = Watch(look, changed, publish)
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch.run)
+        async with watch.following(["a"]):
+            with anyio.fail_after(30):
+                while "No space left" not in caplog.text:
+                    await anyio.sleep(0.01)
+                broken = False
+                while not published:
+                    await anyio.sleep(0.01)
+        group.cancel_scope.cancel()
+
+
 # Through a front -----------------------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,9 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
+from mcp_orchestrator.errors import OrchestratorError
 from mcp_orchestrator.server.tasks import notices
+from orchestrator_memory.sqlite import sqlite3
 
 if TYPE_CHECKING:
     from mcp_orchestrator.app import Orchestrator
@@ -100,13 +102,19 @@ class Watch:
             await self._wanted.wait()
             before: int | None = None
             while self._seen:
-                now = self._changes()  # a few microseconds, and on one thread: each has a count of its own
-                if now != before:
-                    before = now
-                    for address in list(self._seen):
-                        await self._tell(address)
+                try:
+                    before = await self._round(before)
+                except (OSError, OrchestratorError, sqlite3.Error) as error:  # the disk is full, the folder is gone
+                    log.warning("what is listened to could not be looked at: %s", error)
                 await anyio.sleep(LOOK_EVERY)
             self._wanted = anyio.Event()
+
+    async def _round(self, before: int | None) -> int:
+        now = self._changes()  # a few microseconds, and on one thread: each has a count of its own
+        if now != before:
+            for address in list(self._seen):
+                await self._tell(address)
+        return now
 
     async def _begin(self, address: str) -> bool:
         if address not in self._seen:
