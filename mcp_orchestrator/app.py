@@ -178,6 +178,11 @@ class Orchestrator(Participant):
                     raise self._unavailable(error) from error
             return self._memory
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the memory is open, so that to ask for it takes no time."""
+        return self._memory is not None
+
     async def settle(self) -> None:
         """Write down in the memory what has become of runs."""
         await self.chronicle.settle()

@@ -122,23 +122,28 @@ class Speakers:
         raise InvalidInput("agent", "is not given, and this session has several.", allowed=names)
 
     def _take(self, by: Voice, name: str) -> None:
-        with self._lock:
+        memory = self._orchestrator.memory
+        with memory.door.turn(), self._lock:  # in this order everywhere: see `quick`
             self._names.get(by.session, {}).pop(name, None)
-            self._orchestrator.memory.agents.register(name, session=by.session or None, client=by.client)
+            memory.agents.register(name, session=by.session or None, client=by.client)
             self._names.setdefault(by.session, {})[name] = time.time()
 
     def _seen(self) -> None:
-        with self._lock:
-            try:
-                self._orchestrator.memory.agents.seen(*self._names)
-            except (MemoryFailure, StateUnavailable, sqlite3.Error) as error:
-                log.warning("sessions could not be kept alive: %s", error)
+        try:
+            memory = self._orchestrator.memory
+            with memory.door.turn(), self._lock:
+                memory.agents.seen(*self._names)
+        except (MemoryFailure, StateUnavailable, sqlite3.Error) as error:
+            log.warning("sessions could not be kept alive: %s", error)
 
     def _end(self, session: str) -> None:
-        with self._lock:
-            if self._names.pop(session, None) is None:
-                return
-            try:
-                self._orchestrator.memory.agents.end(session)
-            except (MemoryFailure, StateUnavailable, sqlite3.Error) as error:
-                log.warning("a session could not be ended: %s", error)
+        if session not in self._names:
+            return
+        try:
+            memory = self._orchestrator.memory
+            with memory.door.turn(), self._lock:
+                memory.agents.end(session)
+        except (MemoryFailure, StateUnavailable, sqlite3.Error) as error:
+            log.warning("a session could not be ended: %s", error)
+        finally:
+            self._names.pop(session, None)

@@ -78,10 +78,11 @@ class Door:
             raise NetworkPlace(f"{message} Choose a folder on a disk of this machine, or allow it explicitly.")
         self._synchronous = synchronous
         self._mutex = threading.RLock()
+        self._depth = 0
         self._lock = FileLock(path.with_name(path.name + ".lock"), often=True)
         self._readers = threading.local()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._locked():
+        with self.turn():
             fresh = not path.exists()
             self._writer = self._connect()
             if fresh:
@@ -99,7 +100,7 @@ class Door:
             NewerSchema: the database has steps that this version does not know.
 
         """
-        with self._locked():
+        with self.turn():
             self._writer.execute(
                 "CREATE TABLE IF NOT EXISTS migration("
                 "area TEXT, number INTEGER, at INTEGER, PRIMARY KEY(area, number)) STRICT",
@@ -151,7 +152,7 @@ class Door:
         False where somebody went on reading what was before for longer than ``seconds``: the log is not empty then.
         Takes as long as writing the whole file, and as much room again meanwhile.
         """
-        with self._locked():
+        with self.turn():
             self._writer.execute("VACUUM")
             self._writer.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
             try:
@@ -216,8 +217,14 @@ class Door:
                 self._release()
 
     @contextmanager
-    def _locked(self) -> Generator[None]:
-        self._take()
+    def turn(self, *, wait: bool = True) -> Generator[None]:
+        """Hold the turn to write over several transactions of this thread: nobody else writes in between.
+
+        Raises:
+            Busy: somebody else is writing, and the caller did not want to ``wait``.
+
+        """
+        self._take(wait=wait)
         try:
             yield
         finally:
@@ -227,17 +234,20 @@ class Door:
         if not self._mutex.acquire(blocking=wait):
             raise Busy(str(self.path))
         try:
-            taken = self._lock.acquire(wait=wait)
+            taken = self._depth > 0 or self._lock.acquire(wait=wait)
         except BaseException:
             self._mutex.release()
             raise
         if not taken:
             self._mutex.release()
             raise Busy(str(self.path))
+        self._depth += 1
 
     def _release(self) -> None:
+        self._depth -= 1
         try:
-            self._lock.release()
+            if not self._depth:
+                self._lock.release()
         finally:
             self._mutex.release()
 

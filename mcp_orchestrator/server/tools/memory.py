@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from anyio import to_thread
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import InvalidInput
+from mcp_orchestrator.server.quick import quickly
 from mcp_orchestrator.server.recollections import Recollections, Remembered, Shared, framed_value
 from mcp_orchestrator.server.session import Session, orchestrator, sent_again
 from mcp_orchestrator.server.speaker import voice
@@ -49,7 +49,7 @@ async def recall_memory(
         size = {"most": MOST if limit is None else limit, "tokens": TOKENS if tokens is None else tokens}
         return Recollections.of(held.memory.memories.recall(queries, **size, **wanted))
 
-    return await to_thread.run_sync(look)
+    return await quickly(held, look, writes=False)
 
 
 async def remember(
@@ -92,7 +92,7 @@ async def remember(
             memories.feedback(uid, helpful=False, agent=name)
         return Remembered.of(written, superseded=supersedes or (), helped=helped or (), misled=misled or ())
 
-    return await to_thread.run_sync(write)
+    return await quickly(held, write)
 
 
 async def share_context(
@@ -125,7 +125,7 @@ async def share_context(
                 raise ToolError(f"[{error.code}] {error} Now there is: {framed_value(entry)}") from error
         return Shared.of([entry], ["what others do with it is in share_context()"], shown=False)
 
-    return await to_thread.run_sync(work)
+    return await quickly(held, work)
 
 
 def _kept(memories: Memories, text: str, agent: str, kind: str) -> Written | None:

@@ -6,10 +6,10 @@ import time
 from contextlib import nullcontext, suppress
 from typing import Annotated, Any
 
-from anyio import to_thread
 from pydantic import Field
 
 from mcp_orchestrator.errors import InvalidInput
+from mcp_orchestrator.server.quick import quickly
 from mcp_orchestrator.server.recollections import Mailbox, Posted, letters
 from mcp_orchestrator.server.session import Session, orchestrator, sent_again
 from mcp_orchestrator.server.speaker import voice
@@ -50,7 +50,7 @@ async def send_message(
     def send() -> Posted:
         return Posted.of(held.memory.messages.send(by.name(agent), body, to=to, **about))
 
-    return await to_thread.run_sync(send)
+    return await quickly(held, send)
 
 
 async def read_messages(
@@ -96,4 +96,4 @@ async def read_messages(
             next=then,
         )
 
-    return await to_thread.run_sync(work)
+    return await quickly(held, work)

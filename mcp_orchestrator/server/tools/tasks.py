@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from anyio import to_thread
 from pydantic import Field
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import InvalidInput, NotReady
+from mcp_orchestrator.server.quick import quickly
 from mcp_orchestrator.server.recollections import TaskAnswer
 from mcp_orchestrator.server.session import Session, orchestrator, sent_again
 from mcp_orchestrator.server.speaker import Voice, voice
@@ -56,7 +56,11 @@ async def log_task(
     given = {"task": task, "description": description, "outcome": outcome, "insights": insights, "progress": progress}
     given |= {"phase": phase, "parent": parent, "to": to, "reason": reason, "type": type, "tokens": tokens, "run": run}
     said = _Said(orchestrator(ctx), voice(ctx), agent, _checked(action, given), again=sent_again(ctx))
-    return await to_thread.run_sync(said.done, action)
+
+    def write() -> TaskAnswer:
+        return said.done(action)
+
+    return await quickly(said.orchestrator, write)
 
 
 def _checked(action: str, given: dict[str, Any]) -> dict[str, Any]:
