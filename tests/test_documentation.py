@@ -166,5 +166,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert rows.keys() == Settings.model_fields.keys()
     assert PREFIX in page
     for name, field in Settings.model_fields.items():
-        if isinstance(field.default, int | float):
+        if isinstance(field.default, bool):
+            assert rows[name] == str(field.default).lower(), name
+        elif isinstance(field.default, int | float):
             assert float(rows[name].replace(",", "").replace("`", "")) == float(field.default), name
