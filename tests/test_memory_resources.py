@@ -134,8 +134,15 @@ async def test_templates_are_listed_and_what_fits_into_them_is_completed(setting
         assert task in await fits("memory://{project}/tasks/{id}", "id", task[:8])
         assert await fits("component://{name}", "name", "automl_o") == ["automl_orchestrator"]
         assert await fits("memory://{project}/agents/{agent}", "nonsense", "") == []
-        prompt = PromptReference(type="ref/prompt", name="start_task")
-        assert (await server.client.complete(prompt, {"name": "agent", "value": "b"})).completion.values == ["bob"]
+        for name, argument, value, wanted in (
+            ("start_task", "agent", "b", ["bob"]),
+            ("handoff", "to", "", ["ann", "bob"]),
+            ("finish_task", "task", task, [task]),
+            ("start_task", "task", task, []),
+        ):
+            prompt = PromptReference(type="ref/prompt", name=name)
+            found = await server.client.complete(prompt, {"name": argument, "value": value})
+            assert found.completion.values == wanted
 
 
 # Prompts -------------------------------------------------------------------------------------------------------------

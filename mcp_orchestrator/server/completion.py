@@ -29,23 +29,28 @@ def publish(server: MCPServer[Any]) -> None:
 
 async def _completed(ctx: ServerRequestContext[Guest, Any], params: CompleteRequestParams) -> CompleteResult:
     name, begun = params.argument.name, params.argument.value.lower()
-    address = params.ref.uri if isinstance(params.ref, ResourceTemplateReference) else ""
-    known = await to_thread.run_sync(_known, ctx.lifespan_context.orchestrator, name, address.partition("://")[0])
+    ref = params.ref
+    place = ref.uri.partition("://")[0] if isinstance(ref, ResourceTemplateReference) else f"prompt {ref.name}"
+    known = await to_thread.run_sync(_known, ctx.lifespan_context.orchestrator, place, name)
     found = [one for one in known if one.startswith(begun)]
     return CompleteResult(
         completion=Completion(values=found[:MOST], total=len(found), has_more=len(found) > MOST),
     )
 
 
-def _known(held: Orchestrator, name: str, scheme: str) -> list[str]:
-    """Return all values of an argument, of a prompt where there is no ``scheme``, as far as we know them."""
-    match scheme, name:
+def _known(held: Orchestrator, place: str, name: str) -> list[str]:
+    """Return all values of an argument of a prompt, or of a part of an address, as far as we know them."""
+    match place, name:
         case "memory", "project":
             known = [slug(held.settings.project.name)]
         case "memory", "id":
             known = [one.uid for one in held.memory.tasks.list(most=MOST)]
-        case ("memory" | "", "agent") | ("", "to"):
-            known = [one.name for one in held.memory.agents.list() if one.retired is None]
+        case "prompt finish_task" | "prompt handoff", "task":
+            known = [one.uid for one in held.memory.tasks.list(outcome="running", most=MOST)]
+        case "memory", "agent":
+            known = _agents(held)
+        case prompt, "agent" | "to" if prompt.startswith("prompt "):
+            known = _agents(held)
         case "run", "run_id":
             known = [one.id for one in held.journal.runs(most=MOST)]
         case "component", "name":
@@ -53,3 +58,7 @@ def _known(held: Orchestrator, name: str, scheme: str) -> list[str]:
         case _:
             known = []
     return known
+
+
+def _agents(held: Orchestrator) -> list[str]:
+    return [one.name for one in held.memory.agents.list() if one.retired is None]
