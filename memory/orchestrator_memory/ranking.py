@@ -108,7 +108,7 @@ def matched(terms: Sequence[Term], bits: int) -> list[Term]:
 
 def why(found: Sequence[Term], memory: Memory, now: int) -> str:
     """Return in words why a memory was found, and what made its score."""
-    heading, text = memory.title.casefold(), memory.body.casefold()
+    heading, text = memory.title.lower(), memory.body.lower()
     words = [begins(one.word) if one.beginning else one.word for one in found if not one.others]
     titled = [one for one in words if one in heading]
     said = [

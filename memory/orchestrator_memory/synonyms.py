@@ -185,7 +185,7 @@ def _entries() -> dict[tuple[str, ...], dict[str, None]]:
     entries: dict[tuple[str, ...], dict[str, None]] = {}
     for group in GROUPS:
         for phrase in group:
-            key = tuple(root(word) for word in WORDS.findall(phrase.casefold()))
+            key = tuple(root(word) for word in WORDS.findall(phrase.lower()))
             same = {one: None for one in group if one != phrase}
             entries[key] = entries.get(key, {}) | same
     return entries
@@ -193,7 +193,7 @@ def _entries() -> dict[tuple[str, ...], dict[str, None]]:
 
 def others(question: str) -> dict[str, list[str]]:
     """Return other words for what a question says, each with the words of the question that it stands for."""
-    words = WORDS.findall(question[:READ].casefold())
+    words = WORDS.findall(question[:READ].lower())
     roots = [root(word) for word in words]
     found: dict[str, list[str]] = {}
     for start in range(len(words)):

@@ -10,6 +10,8 @@ MOST = 32
 """Terms of a question that are looked for; a question is a sentence, not a document."""
 LONGEST = 4000
 """Characters of a question that are read."""
+NAME = 100
+"""Characters of a word or of a joined name; what is longer is none."""
 SHORTEST, ENDING = 4, 3
 """Letters of a beginning at least, and of an ending at most."""
 WORDS = re.compile(r"[^\W_]+(?:[_.@:/-]+[^\W_]+)*")
@@ -36,12 +38,12 @@ def terms(question: str) -> list[str]:
     """
     read = question[:LONGEST]
     found: dict[str, None] = {}
-    for one in WORDS.findall(read.casefold()):
-        found[one] = None
-        found.update(dict.fromkeys(PARTS.findall(one)))
-    found.update(dict.fromkeys(name.casefold() for name in unjoined(read)))
-    telling = [one for one in found if one not in STOP and (len(one) > 1 or one.isdigit())]
-    return (telling or list(found))[:MOST]
+    for one in WORDS.findall(read.lower()):
+        found.update(dict.fromkeys([one, *PARTS.findall(one)]))
+    found.update(dict.fromkeys(name.lower() for name in unjoined(read)))
+    short = [one for one in found if len(one) <= NAME]
+    telling = [one for one in short if one not in STOP and (len(one) > 1 or one.isdigit())]
+    return (telling or short)[:MOST]
 
 
 def unjoined(text: str) -> list[str]:
