@@ -7,7 +7,7 @@ from typing import Any
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import InvalidInput, NotAllowed
-from mcp_orchestrator.methods.tables import columnar, delimited, records, server, sqlite, workbook
+from mcp_orchestrator.methods.tables import columnar, delimited, records, server
 from mcp_orchestrator.methods.tables.builtin import BUILTINS, builtin
 from mcp_orchestrator.methods.tables.paths import allowed, kind_of, shown
 from mcp_orchestrator.methods.tables.stream import Source, Stream, Tell
@@ -107,8 +107,12 @@ def _file(settings: Settings, given: str, *, query: str | None, table: str | Non
             case "arrow":
                 return columnar.open_arrow(path, tell=tell)
             case "excel":
+                from mcp_orchestrator.methods.tables import workbook  # loads an XML parser
+
                 return workbook.open_workbook(path, sheet=table, most=most, tell=tell)
             case _:
+                from mcp_orchestrator.methods.tables import sqlite  # loads another SQLite than ours
+
                 return sqlite.open_sqlite(path, query=query, table=table)
 
     facts = path.stat()
