@@ -28,7 +28,7 @@ _ROWS: dict[str, dict[str, str]] = {
         "card.server": "An MCP server publishes the tools of an embedded orchestrator to AI agents.",
         "card.layout": "pyproject.toml, README.md, server.json and the folders of the card stand at the top.",
         "card.memory": "A store on SQLite holds the agents' task history and collaboration messages.",
-        "card.sqlmodel": "The tables of the state are SQLModel classes.",
+        "card.sqlmodel": "The tables of the memory store are SQLModel classes, and these are its only schema.",
         "card.inspector": "The protocol's inspector lists and calls the tools.",
         "card.subagents": "Agents' definitions come with the server and name tools that it has.",
     },

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["NOT_BUILT"]
 
 _BROUGHT_BY: dict[str, str] = {
-    "the tables on SQLModel; so far they are plain SQL behind one door": "card.sqlmodel",
     "the deployment workflow and the prediction server": """
         workflow.deploy deploy.serving deploy.batch deploy.approval deploy.regression deploy.shadow deploy.split
         deploy.strategies gates.latency gates.load rollback.automatic monitor.predictions monitor.performance

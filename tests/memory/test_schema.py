@@ -31,6 +31,7 @@ def declared() -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in made.items()}
 
 
+@pytest.mark.requirement("card.sqlmodel")
 def test_the_steps_make_exactly_the_tables_that_the_classes_declare(store: MemoryStore) -> None:
     rows = store.door.read().execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     made = {row["name"]: " ".join(row["sql"].split()) for row in rows}
