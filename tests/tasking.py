@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import anyio
-from mcp import Client
+from mcp import Client, StdioServerParameters
 from mcp.client.extension import ClaimContext, ClientExtension, NotificationBinding, ResultClaim
+from mcp.client.stdio import stdio_client
 from mcp_types import CallToolResult, Request, RequestParams, Result
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
-from served import Served, training
+from served import Served, environment, training
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.executors import Workers
 from mcp_orchestrator.server import build
 from mcp_orchestrator.settings import Settings
 
-__all__ = ["IDENTIFIER", "Knowing", "Task", "Tasking", "tasked"]
+__all__ = ["IDENTIFIER", "Knowing", "Task", "Tasking", "tasked", "through_front"]
 
 IDENTIFIER = "io.modelcontextprotocol/tasks"
 FINAL = {"completed", "failed", "cancelled"}
@@ -186,3 +189,13 @@ async def tasked(settings: Settings, **options: Any) -> AsyncGenerator[tuple[Tas
     knowing = Knowing()
     async with Client(build(orchestrator), extensions=[knowing], **options) as client:
         yield Tasking(client, knowing), Served(client, orchestrator, go)
+
+
+@asynccontextmanager
+async def through_front(project: Path) -> AsyncGenerator[Tasking]:
+    """Start a front on a project, which starts a host where there is none, and speak to it."""
+    knowing, args = Knowing(), ["-m", "mcp_orchestrator", "serve", "--project", str(project)]
+    with (project / "stderr").open("a") as errors:
+        server = StdioServerParameters(command=sys.executable, args=args, cwd=project, env=environment())
+        async with Client(stdio_client(server, errlog=errors), extensions=[knowing]) as client:
+            yield Tasking(client, knowing)

@@ -22,9 +22,10 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, Request
 from pydantic import BaseModel
 from served import ROWS, environment, facts, served, text, training
-from tasking import IDENTIFIER, Begun, Task, tasked
+from tasking import IDENTIFIER, Begun, Task, tasked, through_front
 
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.core.workflow import Workflow
@@ -33,6 +34,7 @@ from mcp_orchestrator.settings import Settings
 
 pytestmark = pytest.mark.anyio
 TRAIN: dict[str, Any] = {"data": ROWS, "target": "wait"}
+ADD = {"name": "add", "component": "toys", "capability": "add", "params": {"a": 1}}
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 KNOWING: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -318,7 +320,14 @@ async def test_what_a_run_below_asks_is_asked_by_the_task(settings: Settings) ->
 
 
 @pytest.mark.parametrize(
-    "answer", [5, {"action": "perhaps"}, {"action": "accept"}, {"action": "accept", "content": {"confirm": "yes"}}]
+    "answer",
+    [
+        5,
+        {"action": "perhaps"},
+        {"action": "accept"},
+        {"action": "accept", "content": {"confirm": "yes"}},
+        {"action": "accept", "content": {"confirm": True, "note": "x" * 2001}},
+    ],
 )
 async def test_an_answer_that_is_none_is_refused_and_decides_nothing(settings: Settings, answer: object) -> None:
     async with tasked(settings, elicitation_callback=person) as (tasks, server):
@@ -366,6 +375,15 @@ async def test_what_is_no_task_is_refused_in_the_same_words_whatever_it_is(setti
                 assert error.value.code == -32602
                 assert len(error.value.message) < 200
         assert (await tasks.get(begun.task_id)).status == "working"
+
+
+@pytest.mark.parametrize("params", [{}, {"taskId": 5}, {"taskId": None}, {"taskId": ["x"]}, {"taskId": {}}])
+async def test_a_request_that_names_no_task_is_refused(settings: Settings, params: dict[str, Any]) -> None:
+    async with tasked(settings) as (_, server):
+        for method in ("tasks/get", "tasks/update", "tasks/cancel"):
+            with pytest.raises(MCPError) as error:
+                await server.client.session.send_request(Raw(method=method, params=params), Task)
+            assert error.value.code == -32602
 
 
 async def test_a_client_that_does_not_know_tasks_waits_as_before_and_may_not_ask_for_one(settings: Settings) -> None:
@@ -552,6 +570,47 @@ def ended(client: Front) -> set[str]:
     """Return the tasks that a client has heard to be completed."""
     said = [one["params"] for one in client.seen if one.get("method") == "notifications/tasks"]
     return {one["taskId"] for one in said if one["status"] == "completed"}
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("mcp.tasks")
+async def test_a_training_survives_its_client_and_its_host_and_its_result_is_there(project: Path) -> None:
+    spec = {"families": ["linear", "random_forest"], "tracking": False}
+    async with through_front(project) as one:
+        training = {"data": "builtin:breast_cancer", "target": "target", "trials": 4, "spec": spec}
+        begun = await one.start("run_ml_training_workflow", **training)
+        assert (await one.get(begun.task_id)).status == "working"
+    journal = Journal(project / ".mcp-orchestrator")
+    with anyio.fail_after(60):
+        while not any(step.finished for step in journal.steps(begun.task_id)):
+            await anyio.sleep(0.01)
+    kill(project)
+    finished = {step.name: step.ended for step in journal.steps(begun.task_id) if step.finished}
+    assert not journal.run(begun.task_id).status.final
+    async with through_front(project) as two:
+        done = await two.until(begun.task_id, "completed")
+        answer = facts(done.answer)
+        assert answer["run_id"] == begun.task_id
+        assert answer["metrics"]["roc_auc"]["value"] > 0.95
+        assert answer["model"]["version"] == 1
+    ended = {step.name: step.ended for step in journal.steps(begun.task_id)}
+    assert {name: ended[name] for name in finished} == finished, "what was done is not done again"
+    assert len(journal.runs()) == 1
+    journal.close()
+
+
+async def test_each_request_says_for_itself_whether_its_client_knows_tasks(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call: dict[str, Any] = {"name": "run_workflow", "arguments": {"graph": {"name": "one", "steps": [ADD]}}}
+    with front(project, modern=True) as client:
+        client.begin()
+        assert client.ask("tools/call", call)["resultType"] == "task"
+        monkeypatch.setitem(fronts.META, CAPABILITIES, {})
+        plain = client.ask("tools/call", call)
+        assert (plain["resultType"], plain["structuredContent"]["status"]) == ("complete", "succeeded")
+        monkeypatch.setitem(fronts.META, CAPABILITIES, KNOWING[CAPABILITIES])
+        assert client.ask("tools/call", call)["resultType"] == "task"
 
 
 @pytest.mark.slow

@@ -10,15 +10,22 @@ from pydantic import ValidationError
 from mcp_orchestrator.core.rows import Approval, Decision
 from mcp_orchestrator.errors import InvalidInput
 from mcp_orchestrator.server.results import compact, finite
+from mcp_orchestrator.values import without_secrets
 
 __all__ = ["decision", "form"]
 
 SHOWN = 2000
+"""Characters of the details that are shown, and that a note may have."""
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "confirm": {"type": "boolean", "title": "Approve", "description": "Yes approves, no refuses."},
-        "note": {"type": "string", "title": "Note", "description": "The history of the run keeps it."},
+        "note": {
+            "type": "string",
+            "maxLength": SHOWN,
+            "title": "Note",
+            "description": "The history of the run keeps it.",
+        },
     },
     "required": ["confirm"],
 }
@@ -26,7 +33,7 @@ SCHEMA: dict[str, Any] = {
 
 def form(asked: Approval) -> ElicitRequest:
     """Return the question with its details and what may be answered: ``confirm``, and a ``note``."""
-    details = compact(finite(asked.details)) if asked.details else ""
+    details = compact(finite(without_secrets(asked.details))) if asked.details else ""
     shown = details if len(details) <= SHOWN else f"{details[:SHOWN]}... (run://{asked.run}/steps/{asked.name} has all)"
     message = f"{asked.question}\n{shown}" if shown else asked.question
     return ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=SCHEMA))
@@ -50,6 +57,6 @@ def decision(answer: object, by: str) -> Decision | None:
     confirm, note = said.action == "accept" and content.get("confirm"), content.get("note") or ""
     if not isinstance(confirm, bool):
         raise InvalidInput("inputResponses.content.confirm", "must be true or false.", then=then)
-    if not isinstance(note, str):
-        raise InvalidInput("inputResponses.content.note", "must be a text.", then=then)
+    if not isinstance(note, str) or len(note) > SHOWN:
+        raise InvalidInput("inputResponses.content.note", f"must be a text of at most {SHOWN} characters.", then=then)
     return Decision(approved=confirm, by=by, note=note)
