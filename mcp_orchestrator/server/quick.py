@@ -20,8 +20,8 @@ from orchestrator_memory.door import Busy
 __all__ = ["QUICK", "quickly"]
 
 T = TypeVar("T")
-QUICK = 0.002
-"""Seconds that work of a kind usually takes, up to which the loop does it."""
+QUICK = 0.003
+"""Seconds of the processor that work of a kind usually takes, up to which the loop does it; waiting does not count."""
 _usual: dict[str, float] = {}
 
 
@@ -35,11 +35,11 @@ async def quickly(held: Orchestrator, work: Callable[[], T], *, writes: bool = T
     usual = _usual.get(kind, math.inf)
 
     def timed() -> T:
-        began = time.perf_counter()
+        began = time.thread_time()
         try:
             return work()
         finally:
-            took = time.perf_counter() - began
+            took = time.thread_time() - began
             _usual[kind] = took if took > 4 * QUICK or kind not in _usual else 0.8 * _usual[kind] + 0.2 * took
 
     if held.remembers and usual <= QUICK:
