@@ -229,7 +229,7 @@ def _replace(ground: Ground, db: sqlite3.Connection, text: str, keys: tuple[str,
         changes = ", ".join(f"{one} = replace({one}, :text, :place)" for one in columns.split())
         db.execute(f"UPDATE {table} SET {changes} WHERE {ours} AND ({_has(columns)})", about)  # noqa: S608 - our own
     db.execute(f"UPDATE event SET change = '{{}}' WHERE project_id = :project AND ({_has('change')})", about)  # noqa: S608
-    renamed = "UPDATE event SET subject = replace(subject, :text, :place) WHERE project_id = :project"
+    renamed = "UPDATE event SET subject = replace(subject, :text, 'forgotten') WHERE project_id = :project"
     db.execute(f"{renamed} AND instr(subject, :text)", about)
 
 

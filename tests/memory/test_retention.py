@@ -359,6 +359,39 @@ def test_the_copies_that_rows_leave_when_they_move_between_pages_go_too(store: M
     assert not held(store)
 
 
+def test_a_text_is_taken_out_of_what_all_share_wherever_it_stands(store: MemoryStore) -> None:
+    value = {"year": 2026, "who": ["Ada in 2026", {"2026": None}], "rows": 7043, "done": True}
+    store.context.patch("plan-2026", value, expected=0, agent="one")
+    store.context.patch("other", {"year": 2025}, expected=0)
+    assert store.forget(text="2026", dry=True, hard=True).entries == 1
+    assert store.forget(text="2026", hard=True).entries == 1
+    assert store.context.get("plan-2026").version == 0
+    entry = store.context.get("plan-forgotten")
+    kept = {"year": "[forgotten]", "who": ["Ada in [forgotten]", {"[forgotten]": None}], "rows": 7043, "done": True}
+    assert (entry.value, entry.version) == (kept, 2)
+    assert store.context.get("other").value == {"year": 2025}
+    assert [one.change for one in store.context.history("plan-forgotten")] == [{}, {}]
+
+
+def test_what_is_forgotten_within_a_transaction_is_not_erased_yet(store: MemoryStore) -> None:
+    uid = store.memories.remember(f"{WORD} knows", agent="one").memory.uid
+    with store.ground.together():
+        told = store.forget(uid=uid, hard=True)
+    assert told.erased is False
+    assert "within a transaction): forget it again" in told.then
+    assert store.forget(text=WORD, hard=True).erased
+    assert not held(store)
+
+
+def test_copies_of_a_migration_go_when_they_hold_what_is_forgotten(store: MemoryStore) -> None:
+    clean = store.door.path.with_name("memory.db.before-memory-1")
+    clean.write_bytes(b"from before")
+    store.memories.remember(f"{WORD} knows", agent="one")
+    store.door._back_up("memory-2")
+    assert store.forget(agent="one", hard=True).copies == ("memory.db.before-memory-2",)
+    assert clean.exists()
+
+
 def test_a_reader_that_keeps_the_log_is_told_and_the_next_attempt_erases(store: MemoryStore) -> None:
     uid = store.memories.remember(f"{WORD} knows", agent="one").memory.uid
     begun, done = threading.Event(), threading.Event()
