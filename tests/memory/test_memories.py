@@ -148,6 +148,15 @@ def test_feedback_pins_and_links_are_noted(store: MemoryStore) -> None:
     assert not store.memories.pin(one, pinned=False).pinned
 
 
+def test_a_memory_does_not_stand_to_itself(store: MemoryStore) -> None:
+    one = store.memories.remember(LEAK, agent="ann", evidence={"note": "Seen twice."}).memory
+    assert one.evidence == {"note": "Seen twice."}
+    with pytest.raises(Refused, match="same memory"):
+        store.memories.link(one.uid, one.uid, "supports")
+    with pytest.raises(Refused, match="Allowed: supports"):
+        store.memories.link(one.uid, one.uid, "likes")
+
+
 def test_a_memory_of_another_project_is_unknown(store: MemoryStore, tmp_path: Path) -> None:
     uid = store.memories.remember(LEAK, agent="ann").memory.uid
     with MemoryStore.open(tmp_path / "memory.db", "elsewhere") as other:
@@ -223,6 +232,9 @@ def test_a_decision_has_its_reasons_and_the_day_of_its_review(store: MemoryStore
         ({"evidence": {"auc": 0.9}}, "evidence.auc: is not what evidence has. Allowed: run"),
         ({"evidence": {"metrics": {"roc_auc": "high"}}}, "no numbers by name"),
         ({"evidence": {"metrics": {"roc_auc": float("nan")}}}, "no numbers by name"),
+        ({"evidence": {"metrics": {" ": 1}}}, "a number without a name"),
+        ({"evidence": {"runs": [f"r{number}" for number in range(101)]}}, "100 are kept"),
+        ({"tags": ["x" * 101]}, "has 101 bytes, 100 are kept"),
         ({"evidence": {"run": 7}}, "neither a text nor a list of texts"),
         ({"kind": "decision", "data": {"review": "soon"}}, "no date"),
         ({"kind": "decision", "data": {"rationale": ["a"]}}, "no text"),
