@@ -173,8 +173,9 @@ def _values(field: str, given: dict[str, Any]) -> tuple[dict[str, Any], int]:
 def _labels(field: str, given: Iterable[str]) -> list[str]:
     if isinstance(given, str):
         raise Refused(field, "is one text.", then="Give a list of texts.")
-    several = [" ".join(one.split()) for one in given]
-    labels = sorted({*_taken(field, "\n".join(several), LABEL * LABELS).text.casefold().split("\n")} - {""})
+    several = "\n".join(" ".join(one.split()) for one in given)  # all at once, as each pass has its price
+    kept = _taken(field, several, LABEL * LABELS).text.casefold().split("\n")
+    labels = sorted({" ".join(one.split()) for one in kept} - {""})
     if len(labels) > LABELS:
         raise Refused(field, f"has {len(labels)} values, {LABELS} are kept.")
     for one in labels:

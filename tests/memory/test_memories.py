@@ -148,6 +148,11 @@ def test_feedback_pins_and_links_are_noted(store: MemoryStore) -> None:
     assert not store.memories.pin(one, pinned=False).pinned
 
 
+def test_labels_are_cleaned_and_there_once(store: MemoryStore) -> None:
+    tags = ["Churn", "churn \b", " two\nwords ", "", "\u200b"]
+    assert store.memories.remember(LEAK, agent="ann", tags=tags).memory.tags == ["churn", "two words"]
+
+
 def test_a_memory_does_not_stand_to_itself(store: MemoryStore) -> None:
     one = store.memories.remember(LEAK, agent="ann", evidence={"note": "Seen twice."}).memory
     assert one.evidence == {"note": "Seen twice."}
