@@ -280,11 +280,15 @@ async def test_who_subscribes_no_more_is_told_no_more(settings: Settings) -> Non
                 await server.client.subscribe_resource(wrong)  # pyright: ignore[reportDeprecated]
 
 
-async def test_only_what_can_be_followed_is_acknowledged(settings: Settings) -> None:
+async def test_only_what_can_be_followed_is_acknowledged(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(settings) as server:
         wanted = ["memory://my-project/context", "memory://other/context"]
         async with server.client.listen(resource_subscriptions=wanted) as stream:
             assert stream.honored.resource_subscriptions == wanted[:1]
+            monkeypatch.setattr("mcp_orchestrator.server.subscriptions.MOST", 1)
+            more = ["memory://my-project/stats", *wanted]
+            async with server.client.listen(resource_subscriptions=more) as second:
+                assert second.honored.resource_subscriptions == wanted[:1], "there is no room for more"
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["Watch", "publish"]
 
 LOOK_EVERY = 0.5
+MOST = 1000
+"""Addresses that are looked at: further ones are refused."""
 PATIENCE = 1.0
 Request: TypeAlias = "ServerRequestContext[Guest, Any]"
 log = logging.getLogger(__name__)
@@ -118,6 +120,8 @@ class Watch:
 
     async def _begin(self, address: str) -> bool:
         if address not in self._seen:
+            if len(self._seen) >= MOST:
+                return False
             try:
                 looks = await to_thread.run_sync(self._look, address)
             except LookupError:
@@ -170,7 +174,8 @@ async def _listen(
 async def _subscribe(ctx: Request, params: SubscribeRequestParams) -> EmptyResult:
     watch, connection, address = _watch(ctx), _connection(ctx), str(params.uri)
     if not await watch.subscribe(address, connection, ctx.session):
-        message = f"{address} cannot be subscribed to. What can: memory://..., as resources/templates/list has it."
+        what = f"memory://..., as resources/templates/list has it, {MOST} addresses together"
+        message = f"{address} cannot be subscribed to. What can: {what}."
         raise MCPError(INVALID_PARAMS, message, {"uri": address})
     connection.exit_stack.callback(watch.unsubscribe, connection, address)
     return EmptyResult()
