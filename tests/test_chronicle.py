@@ -24,7 +24,7 @@ from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.core.tasks import Capacity
 from mcp_orchestrator.core.workflow import Lesson
 from mcp_orchestrator.settings import Settings
-from mcp_orchestrator.workflows.chronicle import ORCHESTRATOR, READ, Chronicle
+from mcp_orchestrator.workflows.chronicle import DAY, ORCHESTRATOR, READ, Chronicle
 from orchestrator_memory.sqlite import sqlite3
 from orchestrator_memory.store import MemoryStore
 
@@ -209,6 +209,24 @@ async def test_a_working_engine_keeps_its_memory_up_to_date_by_itself(bench: Ben
         with anyio.fail_after(60):
             while not [one for one in bench.memory.tasks.list(run=run) if one.outcome == "success"]:
                 await anyio.sleep(0.01)
+
+
+async def test_what_is_long_over_is_let_go_once_a_day(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = bench.memory.ground.clock()
+    monkeypatch.setattr(bench.memory.ground, "clock", lambda: now - 400 * DAY)
+    old = bench.memory.tasks.start("ml-engineer", "something of last year")
+    bench.memory.tasks.finish(old.uid, "success", agent="ml-engineer")
+    monkeypatch.setattr(bench.memory.ground, "clock", lambda: now)
+    await bench.run("adding")
+    bench.chronicle.catch_up()
+    assert [one.type for one in bench.memory.tasks.list()] == ["adding"]
+    monkeypatch.setattr(bench.memory.ground, "clock", lambda: now - 400 * DAY)
+    again = bench.memory.tasks.start("ml-engineer", "something else of last year")
+    bench.memory.tasks.finish(again.uid, "success", agent="ml-engineer")
+    monkeypatch.setattr(bench.memory.ground, "clock", lambda: now + 1)
+    await bench.run("adding")
+    bench.chronicle.catch_up()
+    assert again.uid in {one.uid for one in bench.memory.tasks.list()}
 
 
 async def test_no_memory_is_opened_where_no_run_was_made(bench: Bench) -> None:

@@ -32,7 +32,8 @@ __all__ = ["ORCHESTRATOR", "Chronicle"]
 ORCHESTRATOR = "orchestrator"
 """Who does what nobody else has asked for in their own name."""
 OPERATIONS = frozenset({runs.submit, runs.fork, runs.end, runs.move})
-READ = "journal"
+READ, PRUNED = "journal", "pruned"
+DAY = 24 * 3600 * 1_000_000
 MOST = 500
 PATIENCE = 0.05
 OUTCOMES: dict[Status, Outcome] = {
@@ -118,7 +119,16 @@ class Chronicle:
                 self._write(memory, run, kind)
             memory.mark(READ, found[-1][0])
             count += len(found)
+        self._tidy(memory)
         return count
+
+    def _tidy(self, memory: MemoryStore) -> None:
+        """Let go of what is long over, once a day."""
+        now = memory.ground.clock()
+        if now - memory.mark(PRUNED) >= DAY:
+            pruned = memory.prune()
+            memory.mark(PRUNED, now)
+            log.info("the memory was pruned: %s", pruned)
 
     def _events(self, after: int) -> list[tuple[int, str, str]]:
         text = (
