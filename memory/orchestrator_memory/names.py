@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 
 from orchestrator_memory.errors import Refused
@@ -47,9 +48,16 @@ def slug(text: str) -> str:
 
 
 def new_uid() -> str:
-    """Return a UUID of version 7 (RFC 9562), whose order is that of time."""
-    value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
+    """Return a UUID of version 7 (RFC 9562), whose order is that of time, and of the calls of this process."""
+    global _last  # noqa: PLW0603 - the last one that was given
+    drawn = (time.time_ns() // 1_000_000 << 74) | int.from_bytes(os.urandom(10), "big") >> 6
+    with _turn:
+        _last = value = max(drawn, _last + 1)
+    high, low = value >> 62, value & (1 << 62) - 1
+    number = (high >> 12) << 80 | 0x7 << 76 | (high & 0xFFF) << 64 | 0x2 << 62 | low
+    text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+_last = 0
+_turn = threading.Lock()
