@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 JOBS ?= 2
 
-.PHONY: demo test check lint types contracts format lock wheel clean
+.PHONY: demo test check lint types contracts format lock wheel bundle clean
 
 demo: $(READY)  ## train, evaluate and predict on a real table, through the server
 	$(BIN)/mcp-orchestrator demo
@@ -35,6 +35,11 @@ format: $(READY)
 
 wheel: $(READY)
 	$(BIN)/python -m hatchling build -t wheel -d dist
+
+bundle: $(READY)  ## what Claude Desktop installs, in dist
+	$(BIN)/python scripts/bundle.py dist
+	@rm -rf build/bundle && $(BIN)/python -m zipfile -e dist/mcp-ml-orchestrator-*.mcpb build/bundle
+	@if command -v npx >/dev/null; then npx --yes @anthropic-ai/mcpb@2.1.2 validate build/bundle; fi
 
 lock: $(READY)  ## newest versions that the bounds of pyproject.toml allow, with their hashes
 	$(BIN)/uv pip compile pyproject.toml --group dev --group build --universal --python-version 3.11 --upgrade \

@@ -40,6 +40,8 @@ COMMANDS = {
     "invoke": "components",
     "memory": "memory",
     "agents": "agents",
+    "install": "install",
+    "uninstall": "install",
     "ui": "pages",
     "doctor": "doctor",
     "demo": "demo",
