@@ -49,10 +49,10 @@ class Client:
         scope: Scope,
         project: Path,
         *,
-        system: str = sys.platform,
+        system: str | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> Path:
-        """Return the file of servers, on a ``system`` as `sys.platform` names it.
+        """Return the file of servers, on this system or on one that is named as `sys.platform` does.
 
         Raises:
             InvalidInput: the client keeps no servers of a project.
@@ -63,6 +63,7 @@ class Client:
             if not self.project:
                 raise InvalidInput("--scope", f"{self.title} keeps no servers of a project.", allowed=["user"])
             return project / self.project
+        system = system or sys.platform
         home = _folder(environment, "USERPROFILE" if system == "win32" else "HOME")
         if self.base == "claude":
             home = Path(environment.get("CLAUDE_CONFIG_DIR") or home)
