@@ -30,8 +30,9 @@ def parts() -> Iterator[tuple[str, Path]]:
         yield name, ROOT / source
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield path.relative_to(ROOT).as_posix(), path
+            name = path.relative_to(ROOT)
+            if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in name.parts):
+                yield name.as_posix(), path
 
 
 def main() -> None:
