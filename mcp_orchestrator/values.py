@@ -71,7 +71,9 @@ Label = Annotated[str, Field(max_length=1000)] | Annotated[int, Field(ge=-(2**53
 class Value(BaseModel):
     """A frozen value that survives JSON and refuses fields that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=True, ser_json_inf_nan="strings", defer_build=True
+    )
 
 
 Kind = Literal["numeric", "categorical", "boolean", "date", "text", "identifier", "constant", "empty"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sqlite3
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -104,6 +103,8 @@ class Tracker:
             StateUnavailable: MLflow could not do it.
 
         """
+        import sqlite3
+
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -229,6 +230,8 @@ class Tracker:
         return str(made)
 
     def _log_like(self, pattern: str, entries: Sequence[Entry]) -> list[str]:
+        import sqlite3
+
         try:
             return insert_like(self.home / DATABASE, pattern, entries)
         except sqlite3.Error as error:

@@ -7,7 +7,6 @@ the pattern is written by MLflow, so that each column that a version of MLflow h
 from __future__ import annotations
 
 import math
-import sqlite3
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +37,8 @@ def insert_like(database: Path, pattern: str, entries: Sequence[Entry]) -> list[
         sqlite3.Error: the tables are not the known ones; nothing was inserted.
 
     """
+    import sqlite3
+
     ids = [uuid.uuid4().hex for _ in entries]
     with closing(sqlite3.connect(database, isolation_level=None, timeout=20)) as connection:
         connection.row_factory = sqlite3.Row

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -105,6 +104,8 @@ def locked(home: Path) -> Generator[None]:
 
 
 def _is_made(place: Path) -> bool:
+    import sqlite3
+
     if not place.is_file():
         return False
     with closing(sqlite3.connect(place)) as connection:
@@ -116,6 +117,8 @@ def _is_made(place: Path) -> bool:
 
 def _make(home: Path, place: Path) -> None:
     _quiet()
+    import sqlite3
+
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     built = home / BUILT
@@ -133,6 +136,8 @@ def _make(home: Path, place: Path) -> None:
 
 def _upgrade(place: Path) -> None:
     """Bring the database to the schema of the installed MLflow, after a backup; a newer one is left as it is."""
+    import sqlite3
+
     backup = place.with_name(f"{place.name}.before-upgrade")
     with closing(sqlite3.connect(place)) as connection, closing(sqlite3.connect(backup)) as copy:
         connection.backup(copy)
@@ -163,6 +168,8 @@ def _quiet() -> None:
 
 def _tune(connection: Any, _record: object) -> None:  # noqa: ANN401 - any driver's connection
     """Sync less: a power cut may cost the last entries of this projection, never its integrity."""
+    import sqlite3
+
     if not isinstance(connection, sqlite3.Connection):
         return
     name = Path(connection.execute("PRAGMA database_list").fetchone()[2]).name

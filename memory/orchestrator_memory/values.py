@@ -40,7 +40,7 @@ Priority = Literal["low", "normal", "high", "urgent"]
 class Value(BaseModel):
     """A frozen value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Agent(Value):
