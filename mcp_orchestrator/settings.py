@@ -67,6 +67,16 @@ class Settings(BaseModel):
     task_keep_seconds: Annotated[
         float, Field(gt=0, description="Seconds for which an ended task can be asked for; its run stays.")
     ] = 604_800
+    http_rate: Annotated[
+        int, Field(ge=0, description="Requests a minute that one token may make over HTTP; 0 means no limit.")
+    ] = 1200
+    http_body_mb: Annotated[int, Field(ge=1, le=1024, description="Most that a request over HTTP may hold, in MB.")] = 4
+    http_seconds: Annotated[
+        float, Field(gt=0, le=600, description="Seconds that the body of a request over HTTP may take.")
+    ] = 30
+    http_origins: Annotated[
+        tuple[str, ...], Field(description="Origins of web pages that may call the server over HTTP.")
+    ] = ()
     log_level: Annotated[str, Field(description="Level of the log on stderr.")] = "WARNING"
     executor: Annotated[
         Literal["local", "dask", "ray"],
@@ -105,6 +115,11 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file or the environment holds
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("http_origins", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file or the environment holds
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @classmethod
     def load(cls, project: Path | str | None = None, **overrides: Any) -> Settings:  # noqa: ANN401

@@ -99,7 +99,13 @@ def test_constraints_name_no_host_and_no_place() -> None:
 
 def test_every_library_that_the_packages_import_is_declared() -> None:
     own = {package.name for package in PACKAGES}
-    names = {"sklearn": "scikit-learn", "pydantic_core": "pydantic", "mcp_types": "mcp", "yaml": "pyyaml"}
+    names = {
+        "sklearn": "scikit-learn",
+        "pydantic_core": "pydantic",
+        "mcp_types": "mcp",
+        "yaml": "pyyaml",
+        "jwt": "pyjwt",
+    }
     imported: dict[str, str] = {}
     for package in PACKAGES:
         for path in package.rglob("*.py"):

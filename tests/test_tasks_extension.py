@@ -422,7 +422,7 @@ class Tokens(TokenVerifier):
     """Whoever says a name has the token of that name."""
 
     async def verify_token(self, token: str) -> AccessToken:
-        return AccessToken(token=token, client_id="test", subject=token, scopes=[])
+        return AccessToken(token=token, client_id="test", subject=token, scopes=["ml:promote"])
 
 
 @asynccontextmanager

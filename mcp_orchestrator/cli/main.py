@@ -20,6 +20,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "serve": "server",
+    "token": "token",
     "host": "host",
     "start": "state",
     "status": "state",

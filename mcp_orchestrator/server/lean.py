@@ -8,7 +8,7 @@ without a traceback; and the answer is compact JSON, the same facts as text and 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast, get_args, get_type_hints
 
@@ -23,6 +23,7 @@ from mcp_orchestrator.component import without_titles
 from mcp_orchestrator.errors import InvalidInput, NotReady, OrchestratorError, reject_unknown
 from mcp_orchestrator.server.errors import crashed, refused, unfit
 from mcp_orchestrator.server.results import Answer, compact
+from mcp_orchestrator.server.scopes import PROMOTE, READ, RUN
 from mcp_orchestrator.server.session import sent_again
 from orchestrator_memory.errors import MemoryFailure
 
@@ -35,6 +36,15 @@ class LeanTool(Tool):
     """A published function; a ``keyed`` one sees to it that a request that is sent again does nothing twice."""
 
     keyed: bool = False
+    promotes: Callable[[object], bool] | None = None
+
+    def needs(self, arguments: Mapping[str, Any]) -> str:
+        """Return the scope that a call with these arguments needs."""
+        properties: dict[str, Any] = self.parameters["properties"]
+        given = {name: _unpacked(value, properties.get(name, {})) for name, value in arguments.items()}
+        if self.promotes is not None and self.promotes(given):
+            return PROMOTE
+        return READ if self.annotations and self.annotations.read_only_hint else RUN
 
     @cached_property
     def output_schema(self) -> dict[str, Any] | None:
@@ -109,6 +119,7 @@ def lean(
     destroys: bool = False,
     repeatable: bool = False,
     keyed: bool = False,
+    promotes: Callable[[object], bool] | None = None,
     entry: bool = False,
     hint: str = "",
 ) -> LeanTool:
@@ -116,8 +127,8 @@ def lean(
 
     ``reads`` says that it changes nothing, ``destroys`` that it may end or replace something, ``repeatable`` that doing
     it twice is doing it once, ``keyed`` that it uses the key of its request (`session.key`) so that one
-    request does one thing. An ``entry`` is always loaded by clients that load tools on demand; the others are found
-    by their ``hint``.
+    request does one thing; ``promotes`` says for which arguments it moves an alias of a model. An ``entry`` is always
+    loaded by clients that load tools on demand; the others are found by their ``hint``.
     """
     annotations = ToolAnnotations(
         read_only_hint=reads,
@@ -134,7 +145,7 @@ def lean(
         structured_output=False,
     )
     tool = cast("LeanTool", published)
-    tool.keyed = keyed
+    tool.keyed, tool.promotes = keyed, promotes
     tool.parameters = {**_without_nulls(without_titles(tool.parameters)), "additionalProperties": False}
     return tool
 

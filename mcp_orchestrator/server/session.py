@@ -11,6 +11,7 @@ from mcp.server.mcpserver.context import Context
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.server.shell import Guest
+from mcp_orchestrator.server.subject import subject
 from mcp_orchestrator.view import RunView
 
 __all__ = ["Session", "client", "follow", "key", "orchestrator", "sent_again", "share", "watched"]
@@ -45,8 +46,8 @@ def client(ctx: Session) -> str:
 
 
 def share(ctx: Session) -> str:
-    """Return whose share of the machine a request counts for: that of its front, or of the client."""
-    return (key(ctx) or "").partition(":")[0] or client(ctx)
+    """Return whose share of the machine a request counts for: that of its token, of its front, or of the client."""
+    return subject() or (key(ctx) or "").partition(":")[0] or client(ctx)
 
 
 def sent_again(ctx: Context[Any, Any]) -> bool:

@@ -1,8 +1,8 @@
 """Who speaks: a session has the names of the agents that it spoke as, and nobody else can use them while it lives.
 
-A session is the front of a client; over HTTP what the protocol calls a session, and all requests without one together;
-otherwise the one client of the server. The memory keeps the names, so that a session has them still when another host
-goes on with it.
+A session is the front of a client; over HTTP the subject of a token, or else what the protocol calls a session, and all
+requests without one together; otherwise the one client of the server. The memory keeps the names, so that a session has
+them still when another host goes on with it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from anyio import to_thread
 
 from mcp_orchestrator.errors import InvalidInput, StateUnavailable
 from mcp_orchestrator.server.session import Session, client, key
+from mcp_orchestrator.server.subject import subject
 from orchestrator_memory.errors import MemoryFailure
 from orchestrator_memory.names import agent_name
 from orchestrator_memory.sqlite import sqlite3
@@ -63,7 +64,9 @@ def voice(ctx: Session) -> Voice:
     """Return whose request this is; of an HTTP session, that it ends is noted from then on."""
     guest, request = ctx.request_context.lifespan_context, key(ctx)
     speakers, said = guest.attendance.speakers, client(ctx)
-    given = (ctx.headers or {}).get(HEADER)
+    owner, given = subject(), (ctx.headers or {}).get(HEADER)
+    if owner is not None:
+        return Voice(speakers, f"subject-{hashlib.sha256(owner.encode()).hexdigest()[:32]}", said, request)
     if given:
         session = f"http-{hashlib.sha256(given.encode()).hexdigest()[:32]}"  # whoever has the header is the session
         connection = ctx.session._connection  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK tells nobody else that a session ends

@@ -1,6 +1,7 @@
 """The tools: a file for each kind of thing, and the one list of what is published and how it behaves."""
 
 from mcp_orchestrator.server.lean import LeanTool, lean
+from mcp_orchestrator.server.scopes import moves_alias
 from mcp_orchestrator.server.tools import components, data, memory, messages, models, runs, state, tasks, workflows
 
 __all__ = ["published"]
@@ -24,6 +25,7 @@ def published() -> list[LeanTool]:
             "Run a workflow",
             destroys=True,
             keyed=True,
+            promotes=moves_alias,
             hint="a pipeline of one's own: graph of components, conditions, loops, approvals; templates",
         ),
         lean(runs.get_run, "Wait for a run", reads=True, entry=True),
@@ -33,6 +35,7 @@ def published() -> list[LeanTool]:
             components.invoke_ml_component,
             "Call a component",
             destroys=True,
+            promotes=moves_alias,
             hint="statistics, tuning, registry, validation: one step alone",
         ),
         lean(

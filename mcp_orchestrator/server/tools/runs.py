@@ -13,6 +13,7 @@ from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.server.history import whole
 from mcp_orchestrator.server.results import RunAnswer, RunLine, Runs, moment, offset
 from mcp_orchestrator.server.session import Session, follow, orchestrator
+from mcp_orchestrator.server.subject import owned
 from mcp_orchestrator.server.tools.workflows import Wait
 from mcp_orchestrator.values import without_secrets
 
@@ -74,6 +75,7 @@ async def control_run(
 ) -> RunAnswer:
     """Cancel, pause or resume a run. What its finished steps made is kept."""
     held = orchestrator(ctx)
+    await to_thread.run_sync(lambda asked: owned(held.journal.run(asked)), run_id)
     row = await {"cancel": held.cancel, "pause": held.pause, "resume": held.resume}[action](run_id)
     return RunAnswer.of(held.view(row))
 
