@@ -17,7 +17,7 @@ from mcp_orchestrator.component import Capability
 from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.engine import Engine, Workflow
 from mcp_orchestrator.core.executors import InProcess
-from mcp_orchestrator.core.journal import Journal, events, steps
+from mcp_orchestrator.core.journal import Journal, events, runs, steps
 from mcp_orchestrator.core.policy import Policy
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.resources import Resources
@@ -161,6 +161,27 @@ async def test_what_does_not_need_the_decision_is_finished_before_a_run_waits(
         assert lines(tmp_path, "last") == 1
         await engine.decide(run, "go", approved=True, by="Ada")
         assert (await ended(engine, run)).result == {"value": [True, 1]}
+
+
+async def test_an_answer_that_comes_while_a_run_is_put_to_sleep_wakes_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asking(run: Run, spec: Spec) -> Answer:
+        return Answer(value=(await run.approval("go", "Go on?")).approved)
+
+    async with engine_of(settings, asking) as engine:
+        write: Any = engine.journal.do
+
+        async def do(operation: Callable[..., Any], run: str, *given: Any) -> Any:
+            done = await write(operation, run, *given)
+            if operation is runs.release and engine.journal.approvals():
+                await engine.decide(run, "go", approved=True, by="Ada")
+            return done
+
+        monkeypatch.setattr(engine.journal, "do", do)
+        run = await engine.submit("asking", {})
+        await until(lambda: engine.journal.run(run).status.final)
+        assert engine.journal.run(run).result == {"value": True}
 
 
 async def test_a_run_below_another_is_a_run_of_its_own_and_takes_no_place_from_it(

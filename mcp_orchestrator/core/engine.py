@@ -212,7 +212,7 @@ class Engine(Control):
             self._works.pop(row.id, None)
             self._tell({row.id})
         row = self.journal.run(row.id)
-        if again and self._group is not None:
+        if (again or row.status is Status.QUEUED) and self._group is not None:  # or woken while it was put to sleep
             self._start(row)
         elif row.status.final and row.parent is not None:
             await self.wake(row.parent)
