@@ -10,6 +10,7 @@ import anyio
 from mcp.server.mcpserver import MCPServer
 
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.server.sealing import keep
 from mcp_orchestrator.server.speaker import Speakers
 from mcp_orchestrator.server.subscriptions import Watch
 
@@ -29,6 +30,7 @@ async def attended(
     server: MCPServer[Any], orchestrator: Orchestrator, *, leaves: bool = False
 ) -> AsyncGenerator[Attendance]:
     """Attend to the sessions of a server until the block ends; with ``leaves``, they end with it."""
+    keep(server, orchestrator.settings.home)
     speakers, watch = Speakers(orchestrator), Watch.of(server, orchestrator)
     async with anyio.create_task_group() as group:
         group.start_soon(speakers.keep)
