@@ -205,5 +205,4 @@ async def test_the_module_for_development_has_the_whole_server_and_opens_nothing
         status = (await client.call_tool("get_orchestrator_status", {})).structured_content
     assert status is not None
     assert status["project"] == str(tmp_path)
-    text = (ROOT / "docs" / "clients.md").read_text("utf-8")
-    assert f"mcp dev {place.relative_to(ROOT)}" in text
+    assert f"/{place.relative_to(ROOT)}\n" in (ROOT / "docs" / "clients.md").read_text("utf-8")
