@@ -52,14 +52,14 @@ def noised(pair: Pair, seed: int) -> Pair:
 
 
 def drawn(law: Callable[[np.ndarray, float, np.random.Generator], np.ndarray], seed: int) -> Pair:
-    """Draw two samples of a law: 400 rows, and 320 of one whose parameter has drifted, with other names."""
+    """Draw two samples of a law: 1,000 rows, and 800 of one whose parameter has drifted, with other names."""
 
     def sample(number: int, rows: int, drift: float) -> pd.DataFrame:
         chance = np.random.default_rng([seed, number])
         x = chance.normal(size=(rows, len(NAMES)))
         return pd.DataFrame(x, columns=NAMES).assign(**{TARGET: law(x, drift, chance)})
 
-    return renamed((sample(1, 400, 0.0), sample(2, 320, 0.2)))
+    return renamed((sample(1, 1000, 0.0), sample(2, 800, 0.2)))
 
 
 def mixed(seed: int) -> Pair:
@@ -75,7 +75,7 @@ def mixed(seed: int) -> Pair:
         table.loc[chance.random(rows) < 0.1, "spent"] = np.nan
         return table.assign(**{TARGET: np.where(odds + chance.logistic(size=rows) > 0.4, "stays", "leaves")})
 
-    return sample(1, 400, 0.0), sample(2, 400, 0.3)
+    return sample(1, 1000, 0.0), sample(2, 800, 0.3)
 
 
 def rings(x: np.ndarray, drift: float, chance: np.random.Generator) -> np.ndarray:

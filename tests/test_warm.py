@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.core.workflow import Lesson
 from mcp_orchestrator.errors import InvalidInput, StateUnavailable, UnknownName
 from mcp_orchestrator.methods.search.fingerprint import Fingerprint, fingerprint
+from mcp_orchestrator.methods.search.nearby import nearby
 from mcp_orchestrator.methods.search.posing import pose
+from mcp_orchestrator.methods.search.proposals import Proposals
 from mcp_orchestrator.methods.search.question import Question
 from mcp_orchestrator.methods.search.starts import Start, begun, why_not
+from mcp_orchestrator.methods.search.studies import in_memory
 from mcp_orchestrator.methods.training.estimators import Shape
 from mcp_orchestrator.methods.training.families import FAMILIES, chosen
 from mcp_orchestrator.view import RunView
@@ -92,7 +96,7 @@ def test_the_second_training_of_a_related_table_tries_the_winner_of_the_first_ah
     assert first.run_id in said(second)
     own = [(one["family"], one["params"]) for one in source["configurations"]]
     assert own == tried(second)[: len(own)]
-    assert len(own) == 2  # a third of the trials
+    assert len(own) == 1  # of six trials
     assert not [one for one in tried(second)[len(own) :] if one in own]  # and nothing of it again
     winner = facts(second)["model"]["members"][0]
     won = [one["won"] for one in source["configurations"]]
@@ -201,15 +205,16 @@ def test_a_memory_that_is_broken_is_said_where_runs_are_named(ctx: Context) -> N
 
 def test_what_is_tried_first_is_checked_and_the_portfolio_does_not_repeat_it(ctx: Context) -> None:
     first = [{"family": "splines", "params": {"C": 3.0}, "run": "r"}, {"family": "linear", "params": {"C": 1.0}}]
-    given = {"data": "builtin:iris", "target": "target", "families": ["linear", "splines"], "folds": 3, "trials": 5}
+    given = {"data": "builtin:iris", "target": "target", "families": ["linear", "splines"], "folds": 3, "trials": 8}
     study = automl_orchestrator.start.call(ctx, {**given, "first": [*first, first[0]]})
     rows = sorted(study.leaderboard, key=lambda one: one.trial)
-    assert [(one.family, one.params["C"]) for one in rows[:4]] == [
-        ("splines", 3.0),
-        ("linear", 1.0),
-        ("splines", 0.1),
-        ("linear", 0.05),
-    ]
+    found = [(one.family, one.params["C"]) for one in rows]
+    assert found[:2] == [("splines", 3.0), ("linear", 1.0)]
+    assert found[6:] == [("splines", 0.1), ("linear", 0.05)]
+    steps = {"splines": 3.0, "linear": 1.0}
+    moved = [abs(math.log(value / steps[family])) for family, value in found[2:6]]
+    assert len(set(found)) == 8
+    assert max(moved) < math.log(1e5) / 2  # near in parts of the range, which is five powers of ten
     assert [(one.trial, one.run) for one in study.warm] == [(0, "r"), (1, "")]
     with pytest.raises(InvalidInput, match=r"first\[0\].*1000"):
         automl_orchestrator.start.call(ctx, {**given, "first": [{"family": "linear", "params": {"C": 1000.0}}]})
@@ -243,6 +248,33 @@ def test_class_weights_follow_the_metric_of_this_search() -> None:
     balance, usual = Shape(rows=300, classes=2, balance=True), Shape(rows=300, classes=2)
     assert begun([weighted, plain], families, usual) == [("linear", {"C": 2.0})]
     assert [params["class_weight"] for _, params in begun([weighted, plain], families, balance)] == [None, "balanced"]
+
+
+def test_steps_from_the_best_stay_near_and_within_their_bounds_and_repeat_nothing() -> None:
+    """Of a study with a planted best: moved steps are, in parts of the range, as wide as they should be."""
+    shape, families = Shape(rows=300, classes=2), [FAMILIES["neighbors"], FAMILIES["splines"]]
+    study = in_memory(greater_is_better=True)
+    proposals = Proposals(study, families, "bayesian", shape, 0)
+    for score in (0.9, 0.7):  # splines, neighbors
+        one = proposals.ask()
+        study.tell(one.trial, score)
+    best = study.best_trial.params
+    found = [nearby(study, families, shape, seed) for seed in range(400)]
+    assert {one[0] for one in found if one is not None} == {"neighbors", "splines"}
+    values = [one[1]["C"] for one in found if one is not None and one[0] == "splines"]
+    steps = [math.log(value / best["splines.C"]) / math.log(1e5) for value in values]
+    assert 0.6 < len(values) / 400 < 0.8
+    assert np.std(steps) == pytest.approx(0.12, abs=0.02)
+    numbers = [one[1]["n_neighbors"] for one in found if one is not None and one[0] == "neighbors"]
+    assert all(isinstance(one, int) and 1 <= one <= 60 for one in numbers)
+    tried = [one.params for one in study.get_trials()]
+    for family, params in filter(None, found):
+        assert {"family": family, **{f"{family}.{name}": value for name, value in params.items()}} not in tried
+
+
+def test_a_step_from_nothing_is_none() -> None:
+    shape = Shape(rows=300, classes=2)
+    assert nearby(in_memory(greater_is_better=False), chosen([], shape), shape, 0) is None
 
 
 def test_a_study_that_was_begun_before_there_were_starts_is_still_the_same_question() -> None:

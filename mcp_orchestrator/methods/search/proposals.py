@@ -1,4 +1,4 @@
-"""What to try next: what worked elsewhere, a fixed portfolio, then TPE, chance or a grid; kept by an Optuna study.
+"""What to try next: what worked elsewhere and its surroundings, a fixed portfolio, then TPE, chance or a grid.
 
 Trials are asked and answered in batches of a fixed size and in order, and the sampler is seeded by the trial's number:
 the same study follows whatever the number of processors, and whether or not it was interrupted.
@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zlib import crc32
 
+from mcp_orchestrator.methods.search.nearby import nearby
 from mcp_orchestrator.methods.search.starts import Start, begun
 from mcp_orchestrator.methods.training.estimators import Shape
 from mcp_orchestrator.methods.training.families import FAMILIES, Family, Params
@@ -25,6 +26,7 @@ __all__ = ["Method", "Proposal", "Proposals", "planned", "sampler"]
 
 Method = Literal["none", "grid", "random", "bayesian"]
 STARTUP = 10
+STEPS = 2
 PORTFOLIO = (
     ("linear", 0),
     ("boosting", 0),
@@ -61,8 +63,10 @@ def sampler(method: Method, seed: int) -> BaseSampler:
 
 def planned(
     families: Sequence[Family], method: Method, shape: Shape, first: Sequence[Start] = ()
-) -> list[tuple[str, Params]]:
+) -> list[tuple[str, Params] | None]:
     """Return what is tried before anything is learned: all of it for ``none`` and ``grid``, else ``first`` ahead.
+
+    The starts are followed by twice as many steps from the best so far, which are None here.
 
     Families take turns in a grid, so that a short search has seen each of them.
     """
@@ -74,7 +78,8 @@ def planned(
     known = {(family.name, place): one for family in families for place, one in enumerate(family.defaults(shape))}
     ready = begun(first, families, shape)
     usual = [(name, known[name, place]) for name, place in PORTFOLIO if (name, place) in known]
-    return ready + [one for one in usual if one not in ready]
+    steps = [None] * (STEPS * len(ready) if method == "bayesian" else 0)
+    return [*ready, *steps, *(one for one in usual if one not in ready)]
 
 
 class Proposals:
@@ -115,11 +120,18 @@ class Proposals:
         """Return the next candidate."""
         number = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = sampler(self._method, self._salted(number))
-        if number < len(self.plan):
-            family, params = self.plan[number]
+        ready = self._planned(number)
+        if ready is not None:
+            family, params = ready
             self._study.enqueue_trial({"family": family, **{f"{family}.{name}": one for name, one in params.items()}})
         trial = self._study.ask()
         return self._proposal(trial, trial.number)
+
+    def _planned(self, number: int) -> tuple[str, Params] | None:
+        """Return what is to be tried next without asking the sampler, if anything."""
+        if number >= len(self.plan):
+            return None
+        return self.plan[number] or nearby(self._study, self._families, self._shape, self._salted(number))
 
     def _salted(self, number: int) -> int:
         """Return the seed of a trial, another one with other starts: else the draws that found them come again."""

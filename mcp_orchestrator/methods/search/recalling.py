@@ -36,8 +36,8 @@ LIKE = 0.7
 """How alike data must be to be learned from."""
 RUNS = 3
 STARTS = 4
-SHARE = 3
-"""At most one in so many trials is for what worked elsewhere, but always one."""
+SHARE = 6
+"""At most one in so many trials is for what worked elsewhere, but always one; steps from it take two more."""
 OF_A_FAMILY = 2
 KNOWN = 200
 SAID = 10

@@ -81,7 +81,7 @@ class Search:
         return choose(self.problem, self.candidates, self.limits.ensemble, stopped_by, self.notes)
 
     def _first(self) -> Candidate:
-        family, params = self.course.proposals.plan[0]
+        family, params = next(one for one in self.course.proposals.plan if one is not None)
         return Candidate(number=0, family=family, params=params, state="cut", reason="not tried")
 
     def _at(self, share: float) -> float | None:
