@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -341,6 +341,7 @@ LAYOUTS: list[Callable[[object], str]] = [
 ]
 
 
+@settings(deadline=None)
 @given(
     top=st.dictionaries(st.text(max_size=4).map("x".__add__), VALUES, max_size=3),
     servers=st.none() | st.dictionaries(st.text(max_size=4).map("x".__add__), VALUES, max_size=3),
