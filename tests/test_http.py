@@ -97,7 +97,7 @@ async def served(settings: Settings, *, open: bool = False, read_only: bool = Fa
     orchestrator.engine.workflows["train"] = training(go)
     tokens = {} if open else {who: added(file, who, scopes) for who, scopes in TOKENS.items()}
     access = Access(tokens=None if open else file, read_only=read_only)
-    verifier = access.verifier(settings, "")
+    verifier = access.verifier(settings)
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         app, gate = application(orchestrator, "127.0.0.1", port, access, verifier)

@@ -38,7 +38,7 @@ class Address(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - 
 @click.option("--tokens", type=File, help="With --http: the file of the tokens; those of the project by default.")
 @click.option("--jwks", default="", metavar="FILE|URL", help="With --http: the keys of who issues the tokens.")
 @click.option("--issuer", default="", help="With --jwks: what the tokens have as iss.")
-@click.option("--audience", default="", help="With --jwks: what they have as aud; the address by default.")
+@click.option("--audience", default="", help="With --jwks: what they have as aud; the --url by default.")
 @click.option("--url", default="", help="With --http: the address by which clients reach the proxy before it.")
 @session
 def serve(session: Session, http: tuple[str, int] | None, *, embedded: bool, **how: Any) -> None:  # noqa: ANN401 - options

@@ -58,7 +58,7 @@ class Access:
     url: str = ""
     read_only: bool = False
 
-    def verifier(self, settings: Settings, url: str) -> Verifier | None:
+    def verifier(self, settings: Settings) -> Verifier | None:
         """Return who knows the tokens, or None where none are asked for.
 
         Raises:
@@ -72,7 +72,9 @@ class Access:
                 raise InvalidInput("tokens", "come from a file or from an issuer, not both.", then="Leave one out.")
             if not self.issuer:
                 raise InvalidInput("issuer", "is required with --jwks.", then="Give what the tokens have as iss.")
-            return Issued(self.jwks, self.issuer, self.audience or url)
+            if not (self.audience or self.url):
+                raise InvalidInput("audience", "is required with --jwks.", then="Give what the tokens have as aud.")
+            return Issued(self.jwks, self.issuer, self.audience or self.url)
         if self.issuer or self.audience:
             raise InvalidInput("jwks", "is required with --issuer and --audience.", then="Give the keys of the issuer.")
         if self.tokens is not None:
@@ -93,7 +95,7 @@ def serve_http(
 
     """
     wanted = access or Access()
-    verifier = wanted.verifier(orchestrator.settings, wanted.url)
+    verifier = wanted.verifier(orchestrator.settings)
     with listen(host, port, wanted.url, known=verifier is not None) as listener:
         address = listener.getsockname()
         app, gate = application(orchestrator, address[0], address[1], wanted, verifier)
