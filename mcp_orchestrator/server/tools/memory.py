@@ -11,6 +11,7 @@ from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import InvalidInput
 from mcp_orchestrator.server.quick import quickly
 from mcp_orchestrator.server.recollections import Recollections, Remembered, Shared, framed_value
+from mcp_orchestrator.server.results import Json
 from mcp_orchestrator.server.session import Session, orchestrator, sent_again
 from mcp_orchestrator.server.speaker import voice
 from orchestrator_memory.errors import Conflict
@@ -25,7 +26,6 @@ __all__ = ["Speaker", "recall_memory", "remember", "share_context"]
 Speaker = Annotated[str | None, Field(description="Who you are.")]
 MOST, TOKENS = 6, 1500
 FEW, LONGEST = 20, 16_384
-Json = Any
 PROVE = {"runs", "models"}
 CHANGE = 'share_context(key="{key}", value=..., expected={version}) changes it'
 
@@ -64,7 +64,7 @@ async def remember(
     impact: Annotated[str | None, Field(description="low to critical.")] = None,
     confidence: Annotated[float | None, Field(description="0-1.")] = None,
     evidence: Annotated[dict[str, Any] | None, Field(description="run, model, metrics.")] = None,
-    details: Annotated[dict[str, Any] | None, Field(description="rationale, alternatives, review.")] = None,
+    details: Annotated[dict[str, Any] | None, Field(description="rationale, review.")] = None,
     supersedes: Annotated[list[str] | None, Field(description="Outdated uids.")] = None,
     helped: Annotated[list[str] | None, Field(description="Useful uids.")] = None,
     misled: Annotated[list[str] | None, Field(description="Wrong uids.")] = None,
@@ -98,12 +98,12 @@ async def remember(
 async def share_context(
     ctx: Session,
     *,
-    key: Annotated[str | None, Field(description="E.g. phase, objectives; none: all.")] = None,
+    key: Annotated[str | None, Field(description="E.g. phase; none: all.")] = None,
     value: Annotated[Json, Field(description="Merge patch; none: read.")] = None,
-    expected: Annotated[int | None, Field(description="Version read; 0: new.")] = None,
+    expected: Annotated[int | None, Field(description="Version read, else refused; 0: new.")] = None,
     agent: Speaker = None,
 ) -> Shared:
-    """Read or change what all agents share; who expects another version is refused."""
+    """Read or change what all the agents share."""
     held, by, again = orchestrator(ctx), voice(ctx), sent_again(ctx)
     if value is not None and key is None:
         raise InvalidInput("key", "is required to change something.", then="Without key and value, all is read.")
