@@ -17,11 +17,14 @@ import anyio
 import httpx2
 import pytest
 from anyio import to_thread
-from mcp import Client
+from click.testing import CliRunner
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from served import SERVE, TOYS, Era, environment, facts, text, training
 
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.cli.main import main
 from mcp_orchestrator.core.executors import Workers
 from mcp_orchestrator.errors import InvalidInput, NotAllowed
 from mcp_orchestrator.server.auth import Tokens, added, digest, read, removed
@@ -424,6 +427,57 @@ def test_each_scope_includes_those_before_it_and_a_graph_needs_what_its_steps_ne
     assert needed("tools/call", {"name": "run_workflow", "arguments": {"workflow": "train"}}, TOOLS) == RUN
     assert needed("tasks/update", {}, TOOLS) == PROMOTE
     assert needed("resources/read", {}, TOOLS) == READ
+
+
+# From a terminal -----------------------------------------------------------------------------------------------------
+
+
+def test_tokens_are_made_listed_and_ended_from_a_terminal(tmp_path: Path) -> None:
+    def ask(*words: str) -> str:
+        result = CliRunner().invoke(main, ["token", *words, "--project", str(tmp_path)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    token = ask("new", "ann").strip()
+    other = json.loads(ask("new", "bob", "--scope", "ml:read", "--scope", "ml:promote", "--json"))
+    place = tmp_path / ".mcp-orchestrator" / "tokens"
+    assert other == {"token": other["token"], "subject": "bob", "scopes": [READ, PROMOTE], "file": str(place)}
+    assert read(place) == [(digest(token), "ann", (RUN,)), (digest(other["token"]), "bob", (READ, PROMOTE))]
+    assert [one["subject"] for one in json.loads(ask("list", "--json"))] == ["ann", "bob"]
+    assert token not in ask("list")
+    ask("revoke", digest(token)[7:15])
+    assert [one.subject for one in read(place)] == ["bob"]
+    refused = CliRunner().invoke(main, ["token", "revoke", "bo", "--project", str(tmp_path)])
+    assert refused.exit_code == 3
+    assert "'bob'" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--tokens", "none"], "is for --http"),
+        (["--http", "0.0.0.0:0"], "no token is asked for"),
+        (["--http", "0", "--tokens", "none"], "cannot be read"),
+        (["--http", "0", "--url", "ftp://example.org"], "no token is asked for"),
+        (["--http", "0", "--url", "http://localhost/other"], "no address of the server"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else one[1],
+)
+def test_what_cannot_be_served_is_refused_before_it_is(tmp_path: Path, words: list[str], problem: str) -> None:
+    refused = CliRunner().invoke(main, ["serve", *words, "--project", str(tmp_path)])
+    assert refused.exit_code in {2, 4}
+    assert problem in refused.stderr
+    assert "MCP over HTTP" not in refused.stderr
+
+
+async def test_a_client_on_stdio_can_be_given_a_server_that_only_reads(tmp_path: Path) -> None:
+    words = ["-m", "mcp_orchestrator", "serve", "--read-only"]
+    started = StdioServerParameters(command=sys.executable, args=words, cwd=tmp_path, env=environment())
+    with (tmp_path / "stderr").open("w") as errors:
+        async with Client(stdio_client(started, errlog=errors)) as client:
+            assert "run_workflow" not in {one.name for one in (await client.list_tools()).tools}
+            assert "read-only" in text(await client.call_tool("run_workflow", {"workflow": "train"}))
+            assert facts(await client.call_tool("list_runs"))["runs"] == []
 
 
 # How it ends ---------------------------------------------------------------------------------------------------------
