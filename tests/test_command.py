@@ -16,6 +16,7 @@ from terminal import answer, ask
 from mcp_orchestrator import errors
 from mcp_orchestrator.cli.exits import KINDS, Exit
 from mcp_orchestrator.cli.main import COMMANDS, main
+from orchestrator_memory.errors import MemoryFailure
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -88,12 +89,13 @@ def test_a_misspelt_command_is_met_by_the_near_one() -> None:
 # Errors --------------------------------------------------------------------------------------------------------------
 
 
-def kinds(base: type[errors.OrchestratorError]) -> set[str]:
+def kinds(base: type[errors.OrchestratorError | MemoryFailure]) -> set[str]:
     return {base.code}.union(*(kinds(one) for one in base.__subclasses__()))
 
 
 def test_every_kind_of_error_has_an_exit_code() -> None:
-    assert kinds(errors.OrchestratorError) - {"error"} == KINDS.keys()
+    known = kinds(errors.OrchestratorError) | kinds(MemoryFailure)
+    assert known - {"error", "memory_failure"} == KINDS.keys()
 
 
 @pytest.mark.requirement("cli.errors")

@@ -41,7 +41,7 @@ class Copy:
 
 @click.group()
 def agents() -> None:
-    """List the agents that come with us, show them and copy them into a project.
+    """List, show or install the agents that come with us.
 
     An agent is a Markdown file: when to use it, with which tools, and how it works. Clients without agents of their own
     get the same as MCP prompts.
