@@ -78,7 +78,7 @@ async def test_a_token_of_the_issuer_says_who_asks_and_what_they_may(
         {"aud": None},
         {"iss": None},
     ],
-    ids=str,
+    ids=["issuer", "audience", "expired", "not yet", "no end", "nobody", "for nobody", "from nobody"],
 )
 async def test_a_token_that_is_not_for_here_and_now_is_refused(keys: str, other: dict[str, Any]) -> None:
     known = Issued(keys, ISSUER, HERE)
