@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -373,6 +374,23 @@ def test_all_addresses_are_taken_with_tokens_and_a_name(tmp_path: Path) -> None:
         listen("0.0.0.0", 0, known=True)  # noqa: S104 - that is the point
     with listen("0.0.0.0", 0, "https://ml.example.org/mcp", known=True) as listener:  # noqa: S104 - that is the point
         assert listener.family is socket.AF_INET
+
+
+async def test_answers_are_sent_as_they_come_and_wait_for_no_further_bytes() -> None:
+    found = asyncio.Event()
+    delays: list[int] = []
+
+    async def met(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        delays.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        found.set()
+        writer.close()
+
+    with listen("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(met, sock=listener) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with await anyio.connect_tcp("127.0.0.1", port):
+                await found.wait()
+    assert delays == [1]
 
 
 def test_the_file_holds_digests_that_only_its_owner_can_read(tmp_path: Path) -> None:

@@ -126,7 +126,8 @@ def listen(host: str, port: int, url: str = "", *, known: bool = False) -> socke
         raise InvalidInput("url", f"is required with {host}.", then="Give the address by which clients reach it.")
     if not 0 <= port <= 65535:  # noqa: PLR2004 - the range of ports
         raise InvalidInput("port", f"{port} is no port.", then="Give 1 to 65535, or 0 for a free one.")
-    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves TCP_NODELAY off
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
