@@ -443,6 +443,8 @@ def test_each_scope_includes_those_before_it_and_a_graph_needs_what_its_steps_ne
     inner = {"workflow": "custom", "inputs": {"graph": {"steps": [{"workflow": "custom", "spec": {"a": [PROMOTION]}}]}}}
     assert needed("tools/call", {"name": "run_workflow", "arguments": inner}, TOOLS) == PROMOTE
     assert needed("tools/call", {"name": "run_workflow", "arguments": {"workflow": "train"}}, TOOLS) == RUN
+    deep = {"name": "run_workflow", "arguments": {"graph": '{"a":' * 100_000}}
+    assert needed("tools/call", deep, TOOLS) == RUN, "it is refused further on, as no graph"
     assert needed("tasks/update", {}, TOOLS) == PROMOTE
     assert needed("resources/read", {}, TOOLS) == READ
 

@@ -116,8 +116,7 @@ class Gate:
         headers = Headers(scope=scope)
         if headers.get("host", "").lower() not in self._called.names:
             return Response("This server is not called so; --url tells it by which name it is reached.", 421)
-        origin = headers.get("origin")
-        if origin is not None and origin.lower() not in self._called.origins:
+        if any(one.lower() not in self._called.origins for one in headers.getlist("origin")):
             return Response("This origin is not allowed; the setting http_origins has those that are.", 403)
         if scope["path"] in {METADATA, METADATA + PATH} and self._verifier is not None:
             return JSONResponse(self._metadata(), headers={"Cache-Control": "max-age=3600"})

@@ -177,5 +177,5 @@ def _unpacked(value: object, wanted: dict[str, Any]) -> Any:  # noqa: ANN401 - a
         return value
     try:
         return json.loads(cast("str", value))
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter where it is nested deeper than anything that is meant
         return value
