@@ -516,7 +516,7 @@ async def test_only_clients_that_know_tasks_listen_to_them(settings: Settings) -
     async with served(settings) as server:
         for wanted, code in (["0" * 32], -32021), ("0" * 32, -32602):
             asked = Raw(method="subscriptions/listen", params={"notifications": {"taskIds": wanted}})
-            with pytest.raises(MCPError) as error:
+            with pytest.raises(MCPError) as error, anyio.fail_after(60):
                 await server.client.session.send_request(asked, Task)
             assert error.value.code == code
 
@@ -611,6 +611,15 @@ async def test_each_request_says_for_itself_whether_its_client_knows_tasks(
         assert (plain["resultType"], plain["structuredContent"]["status"]) == ("complete", "succeeded")
         monkeypatch.setitem(fronts.META, CAPABILITIES, KNOWING[CAPABILITIES])
         assert client.ask("tools/call", call)["resultType"] == "task"
+
+
+def test_a_client_of_the_older_era_gets_no_task_whatever_it_declares(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(fronts.HELLO, "capabilities", KNOWING[CAPABILITIES])
+    with front(project) as client:
+        client.begin()
+        assert client.call("run_workflow", graph={"name": "one", "steps": [ADD]})["status"] == "succeeded"
 
 
 @pytest.mark.slow
