@@ -29,6 +29,9 @@ LINGER = 2.0
 LEAVE_WITHIN = 10.0
 LOOK_EVERY = 1.0
 LISTENING = "subscriptions/listen"
+LONGEST = 32 << 20
+"""Bytes of a message of a client; what is longer is not read into memory."""
+UNREADABLE, INVALID = -32700, -32600
 KEPT = {"logging/setLevel": "", "resources/subscribe": "uri"}
 
 
@@ -70,8 +73,13 @@ class Front:
         down = threading.Thread(target=self._down, name="down", daemon=True)
         down.start()
         try:
-            for line in self._given:
-                self._take(line)
+            while line := self._given.readline(LONGEST + 1):
+                if len(line) > LONGEST:
+                    self._refuse(INVALID, f"A message may have {LONGEST} bytes. Name a file in the project folder.")
+                    while line and not line.endswith(b"\n"):
+                        line = self._given.readline(LONGEST)  # the rest of it
+                elif line.strip():
+                    self._take(line)
         finally:
             with self._changed:  # what was asked through a pipe that ends at once is answered all the same
                 self._changed.wait_for(lambda: not self._waits(), LINGER)
@@ -86,9 +94,13 @@ class Front:
 
     def _take(self, line: bytes) -> None:
         try:
-            message: dict[str, Any] = json.loads(line)
-        except ValueError:
-            message = {}
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            self._refuse(UNREADABLE, "A line must be a message in JSON, not nested too deeply.")
+            return
+        if not _is_message(message):
+            self._refuse(INVALID, "This is no message of JSON-RPC 2.0.", message)
+            return
         asked = None
         if "method" in message:
             if "id" in message:
@@ -102,16 +114,25 @@ class Front:
                 with contextlib.suppress(OSError):  # the other thread sees the loss too, and mends it
                     self._connection.sendall(line)
 
+    def _refuse(self, code: int, text: str, message: object = None) -> None:
+        """Answer what the host is not told, since who knows for whom it would take it."""
+        said = {"jsonrpc": "2.0", "id": _id(message), "error": {"code": code, "message": text}}
+        self._say(json.dumps(said).encode() + b"\n")
+
     def _request(self, message: dict[str, Any]) -> _Asked:
-        if message["method"] == "tools/call" and isinstance(message.get("params"), dict):
-            meta = message["params"].setdefault("_meta", {})
-            meta[f"{MARK}request"] = f"{self._name}:{message['id']}"  # whatever the client says: it is who speaks
+        if message["method"] == "tools/call":
+            params = message["params"] = _params(message)
+            if not _is(params.get("_meta"), dict):
+                params["_meta"] = {}
+            params["_meta"][f"{MARK}request"] = (
+                f"{self._name}:{message['id']}"  # whatever the client says: it is who speaks
+            )
         asked = _Asked(message)
         with self._changed:
             if message["method"] == "initialize":
                 self._introduction = [json.dumps({**message, "id": f"{MARK}introduction"}).encode() + b"\n"]
             if message["method"] in KEPT:
-                what = message.get("params", {}).get(KEPT[message["method"]], "")
+                what = _params(message).get(KEPT[message["method"]], "")
                 self._kept[f"{message['method']} {what}"] = message
             elif message["method"] == "resources/unsubscribe":
                 self._kept.pop(f"resources/subscribe {message.get('params', {}).get('uri', '')}", None)
@@ -124,7 +145,7 @@ class Front:
             if message["method"] == "notifications/initialized":
                 self._introduction = [*self._introduction[:1], line]
             elif message["method"] == "notifications/cancelled":
-                self._asked.pop(message.get("params", {}).get("requestId"), None)
+                self._asked.pop(_id(_params(message), "requestId"), None)
 
     # From the host -----------------------------------------------------------------------------------------------
 
@@ -245,6 +266,27 @@ class Front:
     def _waits(self) -> bool:
         """Whether the client waits for an answer; who only listens does not."""
         return any(one.message["method"] != LISTENING for one in self._asked.values())
+
+
+def _is_message(message: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether that is a request, a notification or an answer as far as the front must understand it."""
+    if not _is(message, dict):
+        return False
+    named = "id" not in message or _id(message) is not None
+    return named and _is(message.get("method", ""), str) and _is(message.get("params") or {}, dict)
+
+
+def _id(message: Any, name: str = "id") -> Any:  # noqa: ANN401 - a text or a number, or None
+    given = message.get(name) if _is(message, dict) else None
+    return given if type(given) in {str, int} else None
+
+
+def _params(message: dict[str, Any]) -> dict[str, Any]:
+    return message.get("params") or {}
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind)
 
 
 def _note(text: str) -> None:

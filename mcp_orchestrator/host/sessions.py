@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from mcp.server.mcpserver import MCPServer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 FIRST = {"initialize", "server/discover", "ping", "notifications/initialized", "notifications/cancelled"}
-FAILED = -32603  # the code of JSON-RPC for an internal error
+FAILED, INVALID = -32603, -32600  # the codes of JSON-RPC for an internal error and for what is no request
 
 
 class Session:
@@ -83,8 +83,8 @@ class Session:
             while (line := await self._lines.receive()) is not None:
                 try:
                     message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-                except ValueError as error:
-                    await put.send(error)
+                except ValueError:
+                    await self._refuse(_named(line), "This is no message of JSON-RPC 2.0.", INVALID)
                     continue
                 if isinstance(message, JSONRPCRequest) and message.method != LISTENING:
                     self._asked.add(message.id)
@@ -94,8 +94,8 @@ class Session:
                 elif isinstance(message, JSONRPCRequest):
                     await self._refuse(message.id, problem)
 
-    async def _refuse(self, asked: str | int, problem: str) -> None:
-        said = {"jsonrpc": "2.0", "id": asked, "error": {"code": FAILED, "message": problem}}
+    async def _refuse(self, asked: str | int | None, problem: str, code: int = FAILED) -> None:
+        said = {"jsonrpc": "2.0", "id": asked, "error": {"code": code, "message": problem}}
         with contextlib.suppress(ConnectionError):
             await self._lines.send(json.dumps(said).encode())
         self._settle(asked)
@@ -116,3 +116,13 @@ class Session:
                 if not hasattr(one.message, "method"):
                     self._settle(one.message.id)
                     self._greeted()
+
+
+def _named(line: bytes) -> str | int | None:
+    """Return the id of what is no message, if it has one all the same: its client waits for an answer."""
+    try:
+        said: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    given: Any = cast("dict[str, Any]", said).get("id") if isinstance(said, dict) else None
+    return given if type(given) in {str, int} else None
