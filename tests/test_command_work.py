@@ -303,6 +303,7 @@ def test_the_server_over_http_ends_quietly_with_an_interrupt(project: Path) -> N
         assert command.stderr is not None
         address = re.search(r"http://(127\.0\.0\.1:\d+)/mcp", command.stderr.readline())
         assert address
+        assert "No token is asked for" in command.stderr.readline()
         connection = http.client.HTTPConnection(address[1], timeout=60)
         connection.request("GET", "/")  # is answered once the server works, and until then waits
         assert connection.getresponse().status == http.HTTPStatus.NOT_FOUND
