@@ -152,6 +152,7 @@ async def test_a_token_that_is_taken_out_of_the_file_is_refused_at_once(settings
         assert (await place.ask("ann")).status_code == 401, "others can read the tokens now"
 
 
+@pytest.mark.requirement("safety.access")
 @pytest.mark.parametrize(
     ("who", "tool", "arguments", "wanted"),
     [
@@ -339,6 +340,7 @@ def test_a_rate_comes_back_as_time_goes_by() -> None:
 # Reading alone -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("safety.access")
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_read_only_server_lists_what_reads_and_refuses_the_rest(settings: Settings, era: Era) -> None:
     async with served(settings, read_only=True) as place, place.client("zoe", era) as client:

@@ -28,7 +28,6 @@ _BROUGHT_BY: dict[str, str] = {
     "the deployment of models": "settings.deployment",
     "a run of the protocol's inspector in CI, which needs Node 22": "card.inspector",
     "a comparison of runs on the surfaces": "tracking.compare",
-    "scopes and the read-only persona": "safety.access",
     "the history of invocations": "invoke.history",
     "the explain and fairness extras": "training.explain training.fairness",
     "benchmarks in the suite; those of start and overhead are run by hand": """
