@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LIKE", "Recalled", "Source", "recalled"]
 
-LIKE = 0.7
+LIKE = 0.65
 """How alike data must be to be learned from."""
 RUNS = 3
 STARTS = 4
