@@ -19,6 +19,7 @@ def taken(front_process: int, project: Path) -> list[int]:
     return [psutil.Process(pid).memory_info().rss for pid in (front_process, leader.pid)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modern", [True, False], ids=["2026-07-28", "2025-11-25"])
 def test_generated_calls_are_answered_and_the_refused_ones_change_nothing(modern: bool, tmp_path: Path) -> None:
     with front(tmp_path, modern=modern) as client:
