@@ -275,6 +275,7 @@ class Orchestrator(Participant):
 
     def _finished(self, work: Callable[[], Coroutine[Any, Any, RunView]]) -> RunView:
         run = self._sync(work)
+        self._sync(self.settle)
         if run.status in {Status.FAILED, Status.CANCELLED}:
             message = f"Run {run.run_id} {run.status}: {run.error or 'cancelled'}"
             raise StepFailed(message)

@@ -115,6 +115,11 @@ class Bench:
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
 def bench(tmp_path: Path) -> Generator[Bench]:
     one = Bench(tmp_path / "home")
     yield one

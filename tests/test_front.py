@@ -491,12 +491,13 @@ def test_who_belongs_to_another_user_says_so(ends: Ends) -> None:
     assert "user 7" in ends.hear()["error"]["message"]
 
 
-def test_what_is_no_json_reaches_the_host_as_it_is(ends: Ends) -> None:
+def test_what_is_no_json_is_answered_and_reaches_no_host(ends: Ends) -> None:
     connection, lines = ends.meet()
-    ends.say({"id": 1, "method": "ping"})
-    lines.readline()
     ends.client_in.write(b"{ nonsense\n")
-    assert lines.readline() == b"{ nonsense\n"
+    refused = ends.hear()
+    assert (refused["id"], refused["error"]["code"]) == (None, -32700)
+    ends.say({"id": 1, "method": "ping"})
+    assert json.loads(lines.readline())["id"] == 1
     reply(connection, 1)
     assert ends.hear()["id"] == 1
     lines.close()

@@ -325,6 +325,8 @@ async def test_a_session_is_served_over_the_socket_and_ends_with_its_connection(
         await lines.send(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}')
         assert json.loads(await lines.receive() or b"{}")["id"] == 1
         await lines.send(b"{ nonsense")
+        refused = json.loads(await lines.receive() or b"{}")
+        assert (refused["id"], refused["error"]["code"]) == (None, -32600)
         await lines.send(b'{"jsonrpc": "2.0", "id": 2, "method": "ping"}')
         assert json.loads(await lines.receive() or b"{}")["id"] == 2
         lines.close()

@@ -274,7 +274,7 @@ def test_pruning_lets_go_what_is_over_and_keeps_what_is_unread(project: Path) ->
             earlier.messages.ack("bert", [done])
             kept = earlier.messages.send("anna", "two", to=["bert"]).message.uid
     assert answer("memory", "prune", "--dry-run")["messages"] == 1
-    assert ask("memory", "prune", input="y\n").stdout == "Gone: 1 messages.\n"
+    assert ask("memory", "prune", input="y\n").stdout.endswith("Gone: 1 messages.\n")
     assert ask("memory", "messages", done).exit_code == Exit.UNKNOWN
     assert [one["uid"] for one in answer("memory", "messages", "--agent", "bert")] == [kept]
     assert ask("memory", "prune").stdout == "Nothing has had its time.\n"
