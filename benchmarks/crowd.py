@@ -152,7 +152,7 @@ class Ask:
         """
         params: dict[str, Any] = {"name": name, "arguments": arguments}
         if key:
-            params["_meta"] = {"mcp-orchestrator/request": key}
+            params["_meta"] = {"mcp-orchestrator/key": key}
         answer = self.request("tools/call", params)
         if answer.get("isError"):
             raise RuntimeError(answer["content"][0]["text"])

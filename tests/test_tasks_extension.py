@@ -172,11 +172,23 @@ async def test_what_is_wrong_with_a_call_is_answered_at_once_and_makes_no_task(s
         assert server.orchestrator.journal.runs() == []
 
 
-async def test_a_call_that_is_sent_again_is_the_same_task(settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("one", "again"),
+    [
+        ({"request": "front:1"}, {"request": "front:1"}),
+        ({"request": "front:1", "key": "mine"}, {"request": "other:7", "key": "mine"}),
+    ],
+    ids=["by its front", "by its client, from anywhere"],
+)
+async def test_a_call_that_is_sent_again_is_the_same_task(
+    settings: Settings, one: dict[str, str], again: dict[str, str]
+) -> None:
     async with tasked(settings) as (_, server):
-        meta: Any = {"mcp-orchestrator/request": "front:1"}
-        call = partial(server.client.session.call_tool, allow_claimed=True, meta=meta)
-        first, second = [await call("run_ml_training_workflow", TRAIN) for _ in range(2)]
+        call = partial(server.client.session.call_tool, "run_ml_training_workflow", TRAIN, allow_claimed=True)
+        metas: list[Any] = [
+            {f"mcp-orchestrator/{name}": value for name, value in each.items()} for each in (one, again)
+        ]
+        first, second = [await call(meta=meta) for meta in metas]
         assert isinstance(first, Begun)
         assert isinstance(second, Begun)
         assert first.task_id == second.task_id

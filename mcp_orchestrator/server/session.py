@@ -14,7 +14,7 @@ from mcp_orchestrator.server.shell import Guest
 from mcp_orchestrator.server.subject import subject
 from mcp_orchestrator.view import RunView
 
-__all__ = ["Session", "client", "follow", "key", "orchestrator", "sent_again", "share", "watched"]
+__all__ = ["Session", "client", "follow", "key", "once", "orchestrator", "sent_again", "share", "watched"]
 
 T = TypeVar("T")
 Watch = Callable[[float | None, str], None]
@@ -31,6 +31,15 @@ def key(ctx: Session) -> str | None:
     """Return what the front calls this request, which is the same when it is sent again; None without a front."""
     given = _meta(ctx).get("mcp-orchestrator/request")
     return given if isinstance(given, str) else None
+
+
+def once(ctx: Session) -> str | None:
+    """Return what a run is submitted under, so that it is one however often it is asked for.
+
+    That is the client's own ``mcp-orchestrator/key``, which it may give again from anywhere, or the key of the request.
+    """
+    given = _meta(ctx).get("mcp-orchestrator/key")
+    return f"given/{given}" if isinstance(given, str) and given else key(ctx)
 
 
 def client(ctx: Session) -> str:

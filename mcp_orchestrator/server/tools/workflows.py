@@ -11,7 +11,7 @@ from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.server.errors import failed_run
 from mcp_orchestrator.server.results import RunAnswer
-from mcp_orchestrator.server.session import Session, client, follow, key, orchestrator, share
+from mcp_orchestrator.server.session import Session, client, follow, once, orchestrator, share
 from mcp_orchestrator.server.subject import subject
 from mcp_orchestrator.server.tasks import declared
 from mcp_orchestrator.server.tasks.shapes import Created
@@ -114,7 +114,7 @@ async def started(
         ToolError: the run failed.
 
     """
-    held, owner, named = orchestrator(ctx), subject(), key(ctx)
+    held, owner, named = orchestrator(ctx), subject(), once(ctx)
     about: dict[str, Any] = {"priority": priority, "fair": share(ctx), "created_by": client(ctx)}
     if owner is not None:  # a key that somebody else drew is another key
         about, named = {**about, "subject": owner}, named and f"{owner}/{named}"
