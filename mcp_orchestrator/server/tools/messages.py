@@ -14,7 +14,7 @@ from mcp_orchestrator.server.recollections import Mailbox, Posted, letters
 from mcp_orchestrator.server.session import Session, orchestrator, sent_again
 from mcp_orchestrator.server.speaker import voice
 from mcp_orchestrator.server.tools.memory import Speaker
-from orchestrator_memory.errors import Stale
+from orchestrator_memory.errors import Held, Stale
 
 __all__ = ["read_messages", "send_message"]
 
@@ -75,7 +75,7 @@ async def read_messages(
         name, messages = by.name(agent), held.memory.messages
         done = messages.ack(name, acknowledge, by=by.short) if acknowledge else None
         for uid in release or ():
-            with suppress(Stale) if again else nullcontext():  # it was given back before the host ended
+            with suppress(Held, Stale) if again else nullcontext():  # it was given back before the host ended
                 messages.nack(name, uid, None, by=by.short)
         if claim:
             found = messages.claim(name, by=by.short, most=claim, lease=LEASE if lease is None else lease)
