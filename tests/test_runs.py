@@ -424,6 +424,44 @@ async def test_a_queued_run_can_be_paused_resumed_and_cancelled(settings: Settin
         assert (await ended(engine, second)).result == {"value": 1}
 
 
+@pytest.mark.parametrize("turn", ["far", "near"])
+async def test_a_queued_run_that_is_paused_and_resumed_at_once_has_its_turn(
+    turn: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gate(run: Run, spec: Spec) -> Answer:
+        await until((tmp_path / f"open {spec.n}").exists)
+        return Answer(value=await run.step("first", mark, folder=str(tmp_path), name="first"))
+
+    async with engine_of(settings, gate, most=1) as engine:
+        do: Any = engine.journal.do
+        asked, go = anyio.Event(), anyio.Event()
+
+        async def later(operation: Any, *given: Any) -> Any:
+            if operation is runs.claim and not asked.is_set():
+                asked.set()
+                await go.wait()
+            return await do(operation, *given)
+
+        first = await engine.submit("gate", {"n": 0})
+        await until(lambda: engine.journal.run(first).status is Status.RUNNING)
+        second = await engine.submit("gate", {"n": 1})
+        if turn == "near":  # it has its turn, and is about to say so
+            monkeypatch.setattr(engine.journal, "do", later)
+            (tmp_path / "open 0").touch()
+            await asked.wait()
+        else:
+            await until(lambda: bool(engine.places.scheduler.waiting))
+        assert (await engine.pause(second)).status is Status.PAUSED
+        assert (await engine.resume(second)).status is Status.QUEUED
+        go.set()
+        for n in range(2):
+            (tmp_path / f"open {n}").touch()
+        assert (await ended(engine, first)).status is Status.SUCCEEDED
+        row = await ended(engine, second)
+        assert (row.status, row.error) == (Status.SUCCEEDED, None)
+        assert lines(tmp_path, "first") == 2
+
+
 async def test_events_are_read_by_number_by_as_many_as_like_and_none_is_missed(
     settings: Settings, tmp_path: Path
 ) -> None:

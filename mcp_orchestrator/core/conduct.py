@@ -38,6 +38,13 @@ class Work:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     run: Run | None = None
     leaving: bool = False
+    aside: bool = False
+
+    def set_aside(self) -> None:
+        """Stop waiting for a turn, if the run has not begun; whether it is paused or queued, its row says."""
+        if self.run is None:
+            self.aside = True
+            self.scope.cancel("set aside before it began")
 
     def leave(self) -> None:
         """Let the run be continued by whoever comes next."""
@@ -83,14 +90,14 @@ class Conduct:
                         turn = self._house.places.lease(need, priority=row.priority, fair=row.fair, label=row.id)
                         await held.enter_async_context(turn)
                     claimed = await self._claim(row)
-                    if claimed is not None:
+                    if claimed is not None and not self._work.aside:
                         again = await self._perform(claimed)
             if deadline.cancelled_caught:
                 with anyio.CancelScope(shield=True):
                     await self._end(claimed or await self._claim(row), Status.TIMED_OUT, row.id)
-            elif self._work.scope.cancelled_caught:
+            elif self._work.scope.cancelled_caught or self._work.aside:
                 with anyio.CancelScope(shield=True):
-                    await self._end(claimed, Status.CANCELLED, row.id)
+                    await self._stopped(claimed, row.id)
         except anyio.get_cancelled_exc_class():
             if claimed is not None and self._work.leaving:
                 with anyio.CancelScope(shield=True):
@@ -99,6 +106,12 @@ class Conduct:
         finally:
             logs.run_id.reset(token)
         return again
+
+    async def _stopped(self, row: RunRow | None, run: str) -> None:
+        """End a run that was cancelled; one that was only set aside may be queued again by now, and has its turn."""
+        if self._work.aside and (row is None or await self._journal.do(runs.release, run, row.fence, Status.QUEUED)):
+            return
+        await self._end(row, Status.CANCELLED, run)
 
     async def _claim(self, row: RunRow) -> RunRow | None:
         with anyio.CancelScope(shield=True):  # what is claimed must be known to be

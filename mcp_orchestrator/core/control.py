@@ -68,7 +68,7 @@ class Control(ABC):
         row = self.journal.run(run)
         if await self.journal.do(runs.move, row.id, (Status.QUEUED,), Status.PAUSED):
             if (work := self._works.get(row.id)) is not None:
-                work.scope.cancel("paused before it began")
+                work.set_aside()
         elif not await self.journal.do(runs.wish, row.id, "pause"):
             raise NotReady(f"Run {row.id} is {self.journal.run(row.id).status}; only one at work can be paused.")
         elif (work := self._works.get(row.id)) is not None and work.run is not None:
