@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from typing import Annotated, Any, cast
 import pytest
 from pydantic import BaseModel, Field
 
+import mcp_orchestrator
 from mcp_orchestrator.component import Capability, Check, Context, capability
 from mcp_orchestrator.core import registry as registry_module
 from mcp_orchestrator.core.artifacts import ArtifactStore
+from mcp_orchestrator.core.health import examine
 from mcp_orchestrator.core.invoke import invoke
 from mcp_orchestrator.core.registry import Component, Registry
 from mcp_orchestrator.errors import InvalidInput, MissingLibrary, OrchestratorError, UnknownName
@@ -214,18 +217,69 @@ def test_foreign_code_joins_by_entry_point(tmp_path: Path) -> None:
     assert done.stdout == "8\n"
 
 
+def test_a_foreign_component_with_the_name_of_one_of_ours_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="built-in component"):
+        len(Registry({"ml_integration": "toys"}))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
 @pytest.mark.parametrize(
-    ("name", "target", "says"),
+    ("target", "says"),
     [
-        ("ml_integration", "toys", "built-in component"),
-        ("x", "no_such_module", "cannot be loaded"),
-        ("x", "toys:Nothing", "cannot be loaded"),
-        ("x", "toys:add", "not a class"),
+        ("no_such_module", "cannot be loaded: ModuleNotFoundError"),
+        ("toys:Nothing", "cannot be loaded"),
+        ("toys:add", "not a class"),
+        ("broken_guest", "cannot be loaded: ValueError: no luck"),
     ],
 )
-def test_a_foreign_component_that_cannot_join_is_refused(name: str, target: str, says: str) -> None:
+@pytest.mark.anyio
+async def test_a_foreign_component_that_cannot_be_loaded_says_so_and_the_others_work(
+    target: str, says: str, shared: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_guest.py").write_text('raise ValueError("no luck")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry({"x": target, "toys": "toys"})
+    assert invoke(registry, shared, "toys", "add", {"a": 1, "b": 2}) == 3
+    assert len(registry) == len(REGISTRY) + 2
+    assert says in (registry.get("x").missing or "")
     with pytest.raises(InvalidInput, match=says):
-        len(Registry({name: target}))
+        invoke(registry, shared, "x", "add", {})
+    [examined] = await examine([registry.get("x")], nobody)
+    assert (examined.healthy, says in examined.detail) == (False, True)
+
+
+async def nobody(component: str, capability: str, _params: dict[str, Any]) -> Any:
+    raise AssertionError(f"{component}.{capability} was called")
+
+
+@pytest.mark.parametrize("defect", ["import no_such_library", "def broken(:", "1 / 0"])
+def test_a_component_whose_module_cannot_be_imported_says_so_and_the_others_work(defect: str, tmp_path: Path) -> None:
+    shutil.copytree(Path(mcp_orchestrator.__file__).parent, tmp_path / "mcp_orchestrator")
+    (tmp_path / "mcp_orchestrator/components/data/training_data_loader.py").write_text(defect + "\n")
+    code = """
+from mcp_orchestrator.core.registry import Registry
+from mcp_orchestrator.errors import NotReady
+registry = Registry()
+print([one.name for one in registry if one.missing and one.problem])
+try:
+    registry.get("training_data_loader").capability("load")
+except NotReady as error:
+    print(error)
+print(len(registry), len(registry.get("early_stopping").capabilities) > 0)
+"""
+    environment = {**_environment(), "PYTHONPATH": f"{tmp_path}:{_environment()['PYTHONPATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    names, reason, rest = done.stdout.splitlines()
+    assert names == "['training_data_loader']"
+    assert "cannot be loaded: " in reason
+    assert reason.endswith("Mend mcp_orchestrator/components/data/training_data_loader.py.")
+    assert rest == f"{len(REGISTRY)} True"
 
 
 @pytest.mark.requirement("registry.search")

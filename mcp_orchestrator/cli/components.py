@@ -83,6 +83,8 @@ def _line(one: Component) -> dict[str, Any]:
 
 
 def _summary(one: Component) -> str:
+    if one.problem is not None:
+        return str(one.problem)
     return one.summary if one.missing is None else f"[needs {one.missing}] {one.summary}"
 
 

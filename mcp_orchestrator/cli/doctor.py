@@ -128,6 +128,9 @@ def components(settings: Settings) -> Iterator[Finding]:
         return
     missing = [one for one in known if one.missing]
     for one in missing:
+        if one.problem is not None:
+            yield Finding("component", "problem", str(one.problem), "Correct it, or the package that registers it.")
+            continue
         line = str(MissingLibrary(one.name, one.missing or "", one.about.extra)).rpartition(": ")[2]
         state = "note" if one.about.extra else "problem"
         yield Finding("component", state, f"{one.name} needs {one.missing}, which is not installed.", line)

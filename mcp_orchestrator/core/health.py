@@ -101,6 +101,8 @@ async def examine(
 
 async def _examined(one: Component, call: Callable[[str, str, dict[str, Any]], Awaitable[Any]]) -> Examined:
     found = partial(Examined, name=one.name, tier=one.about.tier, family=one.family, version=one.about.version)
+    if one.problem is not None:
+        return found(healthy=False, detail=str(one.problem))
     if one.known_answer is None:
         return found(healthy=None, detail="has no known answer")
     try:

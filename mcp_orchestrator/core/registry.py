@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,17 +21,18 @@ from typing import Any, get_type_hints
 
 from mcp_orchestrator.component import About, Capability, Check, Context
 from mcp_orchestrator.core.health import KNOWN_ANSWER, known
-from mcp_orchestrator.errors import InvalidInput, MissingLibrary, UnknownName
+from mcp_orchestrator.errors import InvalidInput, MissingLibrary, NotReady, OrchestratorError, UnknownName
 
 __all__ = ["Component", "Registry", "house"]
 
 GROUP = "mcp_orchestrator.components"
 HOUSE = "mcp_orchestrator.components"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Component:
-    """A registered component."""
+    """A registered component; ``problem`` is what keeps it from being loaded, and then it can do nothing."""
 
     name: str
     family: str
@@ -39,10 +41,16 @@ class Component:
     capabilities: Mapping[str, Capability[..., Any]]
     known_answer: Callable[[Context], Iterator[Check]] | None
     source: str
+    problem: OrchestratorError | None = None
 
     @property
     def missing(self) -> str | None:
-        """The first library that is not installed, looked up without importing any."""
+        """What keeps it from working: why it cannot be loaded, or the first library that is not installed.
+
+        Libraries are looked up without importing any.
+        """
+        if self.problem is not None:
+            return str(self.problem)
         return next((name for name in self.about.libraries if find_spec(name) is None), None)
 
     def capability(self, name: str) -> Capability[..., Any]:
@@ -51,8 +59,11 @@ class Component:
         Raises:
             UnknownName: the component has no such capability.
             MissingLibrary: a library that it needs is not installed.
+            OrchestratorError: its ``problem``.
 
         """
+        if self.problem is not None:
+            raise self.problem
         found = self.capabilities.get(name)
         if found is None and name == KNOWN_ANSWER and self.known_answer is not None:
             found = known(self.name, self.known_answer)
@@ -121,21 +132,26 @@ class Registry:
                     raise InvalidInput(
                         f"components.{name}", "is the name of a built-in component.", then="Choose another."
                     )
-                found[name] = _wrap(name, target)
+                found[name] = _guest(name, target)
             self._found = found
         return self._found
 
 
 def house() -> Iterator[Component]:
-    """Go through the components of our own, importing them."""
+    """Go through the components of our own, importing them; one whose import fails says so, and the others work."""
     package = importlib.import_module(HOUSE)
     for info in pkgutil.walk_packages(package.__path__, f"{HOUSE}."):
         if info.ispkg:
             continue
-        module = importlib.import_module(info.name)
+        family, _, name = info.name.removeprefix(f"{HOUSE}.").rpartition(".")
+        try:
+            module = importlib.import_module(info.name)
+        except Exception as error:  # noqa: BLE001 - whatever a module does when it is imported is its own failure
+            reason = f"Component {name} cannot be loaded: {type(error).__name__}: {error}."
+            yield _broken(name, family, info.name, NotReady(f"{reason} Mend {info.name.replace('.', '/')}.py."))
+            continue
         about = getattr(module, "ABOUT", None)
         if isinstance(about, About):
-            family, _, name = info.name.removeprefix(f"{HOUSE}.").rpartition(".")
             things = vars(module).values()
             own: list[Capability[..., Any]] = [one for one in things if isinstance(one, Capability)]
             yield Component(
@@ -149,14 +165,32 @@ def house() -> Iterator[Component]:
             )
 
 
+def _broken(name: str, family: str, source: str, problem: OrchestratorError) -> Component:
+    log.warning("component %s cannot be loaded: %s", name, problem)
+    return Component(name, family, About(tier=0), "It cannot be loaded.", {}, None, source, problem)
+
+
+def _guest(name: str, target: str) -> Component:
+    try:
+        return _wrap(name, target)
+    except InvalidInput as error:
+        return _broken(name, "foreign", target, error)
+
+
 def _wrap(name: str, target: str) -> Component:
-    """Make a component of a foreign module's functions or of a foreign class's methods."""
+    """Make a component of a foreign module's functions or of a foreign class's methods.
+
+    Raises:
+        InvalidInput: it cannot be loaded, or has nothing that can be called.
+
+    """
     path, _, attribute = target.partition(":")
     try:
         module = importlib.import_module(path)
         holder: Any = getattr(module, attribute) if attribute else module
-    except (ImportError, AttributeError) as error:
-        raise InvalidInput(f"components.{name}", f"{target!r} cannot be loaded: {error}") from error
+    except Exception as error:  # whatever foreign code does when it is imported is its own failure
+        reason = f"{target!r} cannot be loaded: {type(error).__name__}: {error}"
+        raise InvalidInput(f"components.{name}", reason) from error
     if attribute and not inspect.isclass(holder):
         raise InvalidInput(f"components.{name}", f"{target!r} is not a class; give a module or a class.")
     functions = _methods(holder) if attribute else _functions(module)
