@@ -84,7 +84,10 @@ def _silent(_fraction: float | None, _message: str, /) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a capability may ask for: where to keep things, how much to use, and whom to tell."""
+    """What a capability may ask for: where to keep things, how much to use, and whom to tell.
+
+    ``by`` is who approved what it does, where that was asked for.
+    """
 
     settings: Settings
     artifacts: Artifacts
@@ -92,6 +95,7 @@ class Context:
     cpus: int = 1
     run: str = ""
     step: str = ""
+    by: str = ""
     report: Report = _silent
 
 

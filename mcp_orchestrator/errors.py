@@ -17,6 +17,7 @@ __all__ = [
     "InvalidInput",
     "MissingLibrary",
     "NotAllowed",
+    "NotApproved",
     "NotReady",
     "OrchestratorError",
     "OutOfTime",
@@ -89,6 +90,12 @@ class NotAllowed(OrchestratorError, PermissionError):
     """Something outside what the settings permit, such as a file outside the allowed roots."""
 
     code = "not_allowed"
+
+
+class NotApproved(OrchestratorError, PermissionError):
+    """A change that a person has to approve, and has not."""
+
+    code = "not_approved"
 
 
 class NotReady(OrchestratorError, RuntimeError):

@@ -151,6 +151,7 @@ class Attempts:
             step=began.name,
             attempt=began.number,
             fence=self._row.fence,
+            by=self._row.approved,
         )
 
     async def _finish(self, began: steps.Began, status: str, outcome: Outcome, reason: str = "") -> None:

@@ -117,12 +117,13 @@ class Engine(Control):
         parent: str | None = None,
         created_by: str = "",
         subject: str | None = None,
+        approved: str | None = None,
     ) -> str:
         """Check a specification, write the run down and start to work on it; return the run's id.
 
         The same ``key`` returns the run that was submitted with it before, whatever became of it. Runs of a higher
         ``priority`` go first, those of the same ``fair`` name share one part; at ``deadline`` (microseconds since the
-        epoch) the run is ended. ``subject`` is whose token it is asked with.
+        epoch) the run is ended. ``subject`` is whose token it is asked with, ``approved`` who approved it.
 
         Raises:
             UnknownName: there is no such workflow.
@@ -131,7 +132,8 @@ class Engine(Control):
         """
         checked = plain(self.workflow(workflow).checked(spec))
         about = {"key": key, "priority": priority, "fair": fair, "deadline": deadline, "parent": parent}
-        row = await self.journal.submit(workflow, checked, **about, created_by=created_by, subject=subject)
+        about |= {"created_by": created_by, "subject": subject, "approved": approved}
+        row = await self.journal.submit(workflow, checked, **about)
         if row.status is Status.QUEUED:
             self._start(row)
         return row.id

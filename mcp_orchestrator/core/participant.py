@@ -132,10 +132,12 @@ class Participant:
         watch: Report = _quiet,
         cpus: int = 1,
         repeatable: bool = False,
+        by: str = "",
     ) -> Any:  # noqa: ANN401 - any JSON value
         """Call a component's capability in a worker and return its answer as plain JSON values.
 
-        One that is ``repeatable`` is called again when the leader dies over it.
+        One that is ``repeatable`` is called again when the leader dies over it. ``by`` is who approved the call, where
+        somebody was asked.
 
         Raises:
             UnknownName: there is no such component or capability.
@@ -144,6 +146,7 @@ class Participant:
 
         """
         given = {"component": component, "capability": capability, "params": plain(dict(params)), "cpus": cpus}
+        given |= {"by": by} if by else {}
         return await self._ask("call", given, watch, again=repeatable)
 
     async def cancel(self, run: str) -> RunRow:

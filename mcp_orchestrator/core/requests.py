@@ -56,7 +56,7 @@ class Requests:
         return await self._engine.submit(workflow, spec, **about)
 
     async def call(self, params: dict[str, Any], report: Report) -> Any:  # noqa: ANN401 - any JSON value
-        """Call ``capability`` of ``component`` with ``params`` in a worker and return its answer."""
+        """Call ``capability`` of ``component`` with ``params``, approved ``by`` somebody, and return its answer."""
         chosen = self._registry.get(params["component"])
         found = chosen.capability(params["capability"])
         given: dict[str, Any] = params["params"]
@@ -67,6 +67,7 @@ class Requests:
             capability=params["capability"],
             params=plain(given),
             seed=seed if isinstance(seed, int) else 0,
+            by=params.get("by", ""),
         )
         need, timeout = Need(cpus=params.get("cpus", 1)), self._settings.component_timeout
         return (await self._dispatcher.perform(task, report, need=need, timeout=timeout)).answer()

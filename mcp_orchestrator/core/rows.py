@@ -134,7 +134,8 @@ class RunRow(BaseModel):
     """A run.
 
     ``origin`` is the first of the runs that this one continues: what they leave behind (a version, an experiment) is
-    the work of that one. ``subject`` is whose token it was asked with, empty where none was needed.
+    the work of that one. ``subject`` is whose token it was asked with, empty where none was needed; ``approved``
+    is by whom and how what it does was approved, empty where nobody had to be asked.
     """
 
     id: str
@@ -159,6 +160,7 @@ class RunRow(BaseModel):
     origin: str | None = None
     created_by: str = ""
     subject: str = ""
+    approved: str = ""
     fence: int = 0
     created: int
     started: int | None = None

@@ -49,7 +49,7 @@ class Task:
     """One attempt of one call of one capability.
 
     ``attempt`` and ``fence`` tell a result that is still wanted from one of a worker that was given up: it is applied
-    only while both are the journal's.
+    only while both are the journal's. ``by`` is who approved what the run does, where somebody was asked.
     """
 
     component: str
@@ -64,6 +64,7 @@ class Task:
     step: str = ""
     attempt: int = 1
     fence: int = 0
+    by: str = ""
 
     @property
     def name(self) -> str:

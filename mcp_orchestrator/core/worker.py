@@ -74,6 +74,7 @@ def perform(registry: Registry, settings: Settings, store: ArtifactStore, task: 
         cpus=task.cpus,
         run=task.run,
         step=task.step,
+        by=task.by,
         report=report,
     )
     run, step = logs.run_id.set(task.run or "-"), logs.step_name.set(task.step or "-")

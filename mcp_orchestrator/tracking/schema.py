@@ -22,4 +22,13 @@ SCHEMA = (
     ) STRICT;
     CREATE INDEX model_alias_change_alias ON model_alias_change(name, alias, seq)
     """,
+    """
+    CREATE TABLE consent(
+      id TEXT PRIMARY KEY, tool TEXT NOT NULL, call TEXT NOT NULL, models TEXT NOT NULL, change TEXT NOT NULL,
+      generations TEXT NOT NULL, how TEXT NOT NULL, status TEXT NOT NULL, subject TEXT NOT NULL, session TEXT NOT NULL,
+      client TEXT NOT NULL, request TEXT NOT NULL, by TEXT NOT NULL, note TEXT NOT NULL, asked INTEGER NOT NULL,
+      expires INTEGER NOT NULL, decided INTEGER
+    ) STRICT;
+    CREATE INDEX consent_asked ON consent(expires) WHERE status='asked'
+    """,
 )

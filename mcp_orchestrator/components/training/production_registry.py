@@ -21,6 +21,7 @@ from mcp_orchestrator.methods.report.document import document as write
 from mcp_orchestrator.methods.report.facts import Facts
 from mcp_orchestrator.methods.report.logbook import Tracked, record
 from mcp_orchestrator.tracking.aliases import Change
+from mcp_orchestrator.tracking.consents import Asked, of_model
 from mcp_orchestrator.tracking.versions import CHAMPION, Version, Versions
 from mcp_orchestrator.values import Artifact, Data, Estimate, ModelRef, Value
 
@@ -36,6 +37,10 @@ InsteadOf = Annotated[
 ]
 Fence = Annotated[
     int | None, Field(ge=1, description="Number of your reservation of model:NAME, where agents reserve models.")
+]
+Generation = Annotated[
+    int | None,
+    Field(ge=0, le=10**9, description="Refuse unless the alias has moved so often (see history): nobody moved it."),
 ]
 MlflowId = Annotated[str | None, Field(max_length=80, description="Where MLflow shows it already.")]
 
@@ -58,9 +63,10 @@ class Verified(Value):
 
 
 class Changes(Value):
-    """Moves of the aliases of a model, the oldest first."""
+    """Moves of the aliases of a model, and what people were asked about it, the oldest first."""
 
     changes: list[Change]
+    asked: list[Asked]
 
 
 class Found(Value):
@@ -121,13 +127,20 @@ def register(
     at_home=True,
 )
 def promote(
-    ctx: Context, name: Name, version: Number, why: Why = "", *, instead_of: InsteadOf = None, fence: Fence = None
+    ctx: Context,
+    name: Name,
+    version: Number,
+    why: Why = "",
+    *,
+    instead_of: InsteadOf = None,
+    generation: Generation = None,
+    fence: Fence = None,
 ) -> Moved:
     """Make a version the champion, which the bare name then means; the former one is kept for a rollback."""
     with moving(ctx, name, fence) as versions:
         if versions.get(f"{name}@{version}").version == holder(versions, name, CHAMPION):
             return moved(ctx, versions, versions.history(name, CHAMPION)[-1])
-        before = expected(versions, name, CHAMPION, instead_of)
+        before = expected(versions, name, CHAMPION, instead_of, generation)
         return moved(ctx, versions, versions.promote(name, version, expected=before, by=who(ctx), why=why))
 
 
@@ -144,11 +157,12 @@ def rollback(
     why: Why = "",
     *,
     instead_of: InsteadOf = None,
+    generation: Generation = None,
     fence: Fence = None,
 ) -> Moved:
     """Give an alias back to the version that held it before; called again, to the one before that."""
     with moving(ctx, name, fence) as versions:
-        before = expected(versions, name, alias, instead_of)
+        before = expected(versions, name, alias, instead_of, generation)
         return moved(ctx, versions, versions.rollback(name, alias, expected=before, by=who(ctx), why=why))
 
 
@@ -168,13 +182,15 @@ def alias(
     why: Why = "",
     *,
     instead_of: InsteadOf = None,
+    generation: Generation = None,
     fence: Fence = None,
 ) -> Moved:
     """Point an alias at a version, or take it away."""
     with moving(ctx, name, fence) as versions:
         if version is not None and version == holder(versions, name, alias):
             return moved(ctx, versions, versions.history(name, alias)[-1])
-        how: dict[str, Any] = {"expected": expected(versions, name, alias, instead_of), "by": who(ctx), "why": why}
+        before = expected(versions, name, alias, instead_of, generation)
+        how: dict[str, Any] = {"expected": before, "by": who(ctx), "why": why}
         if version is None:
             return moved(ctx, versions, versions.remove_alias(name, alias, **how))
         return moved(ctx, versions, versions.set_alias(name, alias, version, **how))
@@ -214,9 +230,9 @@ def history(
     name: Name,
     alias: Annotated[str | None, Field(max_length=40, description="One alias; all when left out.")] = None,
 ) -> Changes:
-    """Tell who moved which alias, when, from which version to which, and why."""
+    """Tell who moved which alias, when, from which version to which, and why, and what people were asked."""
     with Versions(ctx.settings.home) as versions:
-        return Changes(changes=versions.history(name, alias))
+        return Changes(changes=versions.history(name, alias), asked=of_model(versions.door.read(), name))
 
 
 @capability(

@@ -36,6 +36,9 @@ def submit(db: sqlite3.Connection, run: str, workflow: str, spec: str, about: di
         InvalidInput: the key was used for something else.
 
     """
+    if "parent" in about:  # what was approved of the whole was approved of its parts
+        above = db.execute("SELECT approved FROM run WHERE id=?", (about["parent"],)).fetchone()
+        about = {**about, "approved": above[0] if above else ""}
     names = ["id", "workflow", "spec", "status", "created", *about]
     values = [run, workflow, spec, Status.QUEUED, now(), *about.values()]
     marks = ",".join("?" * len(names))
@@ -151,7 +154,8 @@ def fork(db: sqlite3.Connection, run: str, origin: str, spec: str, step: str | N
         about["fork_step"] = step
     elif json.loads(spec) == first.spec:
         about["origin"] = first.origin or origin
-    submit(db, run, first.workflow, spec, {**about, "created_by": first.created_by, "subject": first.subject})
+    about |= {"created_by": first.created_by, "subject": first.subject, "approved": first.approved}
+    submit(db, run, first.workflow, spec, about)
     columns = "name, position, component, capability, inputs, status, reason, result, attempt, started, ended, params"
     db.execute(
         f"INSERT INTO step(run, {columns}) SELECT ?, {columns} FROM step "  # noqa: S608 - our own names

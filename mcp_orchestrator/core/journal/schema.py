@@ -76,4 +76,5 @@ SCHEMA = (
     ) STRICT;
     """,
     "ALTER TABLE run ADD COLUMN subject TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE run ADD COLUMN approved TEXT NOT NULL DEFAULT ''",
 )

@@ -53,22 +53,25 @@ def holder(versions: Versions, name: str, alias: str) -> int | None:
     return next((one.version for one in versions.list(name) if alias in one.aliases), None)
 
 
-def expected(versions: Versions, name: str, alias: str, instead_of: int | None) -> int | None:
-    """Return the generation that a move must find, when it is asked to replace a certain version.
+def expected(
+    versions: Versions, name: str, alias: str, instead_of: int | None, generation: int | None = None
+) -> int | None:
+    """Return the generation that a move must find, when it is asked to replace a certain version, or to find that one.
 
     Raises:
         NotReady: another version holds the alias.
 
     """
     if instead_of is None:
-        return None
-    generation, holds = versions.generation(name, alias), holder(versions, name, alias)
+        return generation
+    found, holds = versions.generation(name, alias), holder(versions, name, alias)
     if holds != instead_of:
         now = f"version {holds} does" if holds else "no version does"
         raise NotReady(f"Version {instead_of} of {name!r} is not {alias!r} any more: {now}. Nothing was changed.")
-    return generation
+    return found if generation is None else generation
 
 
 def who(ctx: Context) -> str:
-    """Return in whose name an alias is moved."""
-    return f"run {ctx.run}" if ctx.run else "a call"
+    """Return in whose name an alias is moved, and who approved it where somebody was asked."""
+    mover = f"run {ctx.run}" if ctx.run else "a call"
+    return f"{mover}, approved by {ctx.by}" if ctx.by else mover
