@@ -208,15 +208,53 @@ async def test_a_killed_zygote_takes_its_workers_with_it_and_the_next_task_has_a
 
 
 @linux
-async def test_a_zygote_that_cannot_start_is_told_of_with_its_exit_code(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+async def test_a_zygote_that_cannot_start_is_told_of_with_its_exit_code_and_its_last_words(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp_orchestrator.core.processes.sys.executable", "/bin/false")
+    (python := tmp_path / "python").write_text("#!/bin/sh\necho one >&2; echo 'OSError: no luck' >&2; exit 1\n")
+    python.chmod(0o700)
+    monkeypatch.setattr("mcp_orchestrator.core.processes.sys.executable", str(python))
     async with at_work(settings) as workers:
-        with pytest.raises(WorkerLost, match="exit code 1"):
+        with pytest.raises(WorkerLost, match=r"\(exit code 1: OSError: no luck\)"):
             await perform(workers, toy("add", a=1))
         monkeypatch.undo()
         assert (await perform(workers, toy("add", a=1))).value == 2
+
+
+NO_PROCESS = """
+import os
+from pathlib import Path
+
+fork = os.fork
+
+
+def fails_for_now():
+    if not (Path(__file__).parent / "better").exists():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+
+
+os.fork = fails_for_now
+"""
+
+
+@linux
+async def test_a_zygote_that_gets_no_process_says_so_and_goes_on(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_PROCESS)
+    monkeypatch.syspath_prepend(tmp_path)
+    async with at_work(settings) as workers:
+        with pytest.raises(WorkerLost, match=r"No worker .*\(BlockingIOError: .* temporarily unavailable"):
+            await perform(workers, toy("add", a=1))
+        zygote = workers.zygote
+        with monkeypatch.context() as patched:
+            patched.setattr("mcp_orchestrator.core.processes.socket.send_fds", lambda to, data, _: to.send(*data))
+            with pytest.raises(WorkerLost, match="its socket did not arrive"):
+                await perform(workers, toy("add", a=1))
+        (tmp_path / "better").touch()
+        assert (await perform(workers, toy("add", a=1))).value == 2
+        assert workers.zygote == zygote
 
 
 @linux

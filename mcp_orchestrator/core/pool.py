@@ -14,7 +14,7 @@ from contextlib import suppress
 from anyio import to_thread
 
 from mcp_orchestrator.core.kill import end
-from mcp_orchestrator.core.processes import Heard, WorkerProcess, Zygote, can_fork, launch
+from mcp_orchestrator.core.processes import Heard, WorkerProcess, Zygote, can_fork, last_words, launch
 from mcp_orchestrator.errors import WorkerLost
 from mcp_orchestrator.settings import Settings
 
@@ -120,9 +120,10 @@ class Pool:
             if self._zygote is not None:
                 self._former.append(self._zygote)
             ours, theirs = socket.socketpair()
+            said = last_words(self._settings.home)
             with theirs:
                 process = launch("zygote", theirs, self._settings, self._preload)
-            self._zygote = Zygote(process, ours, self._grown)
+            self._zygote = Zygote(process, ours, self._grown, said)
         return self._zygote
 
     def _grown(self) -> None:

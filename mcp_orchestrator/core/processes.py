@@ -15,6 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,9 +26,10 @@ from mcp_orchestrator.core.kill import MARK, birth, identity, mark
 from mcp_orchestrator.errors import WorkerLost
 from mcp_orchestrator.settings import Settings
 
-__all__ = ["WorkerProcess", "Zygote", "can_fork", "launch"]
+__all__ = ["WorkerProcess", "Zygote", "can_fork", "last_words", "launch"]
 
 PIECE = 1 << 16
+LONGEST = 400
 Heard = Callable[["WorkerProcess", dict[str, Any] | None], None]
 
 
@@ -124,13 +126,22 @@ class WorkerProcess:
 class Zygote:
     """The process that forks workers, seen from here; see `mcp_orchestrator.core.zygote`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, ready: Callable[[], None]) -> None:
-        """Take the started process and our side of its control socket; call ``ready`` when it has loaded everything."""
-        self._process, self._control, self._when_ready = process, control, ready
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        control: socket.socket,
+        ready: Callable[[], None],
+        said: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Take the started process and our side of its control socket; call ``ready`` when it has loaded everything.
+
+        ``said`` returns what it said last, for the error when it ends.
+        """
+        self._process, self._control, self._when_ready, self._said = process, control, ready, said
         control.setblocking(False)  # noqa: FBT003 - the standard library's signature
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(control, self._read)
-        self._asked: deque[asyncio.Future[tuple[int, bool] | None]] = deque()
+        self._asked: deque[asyncio.Future[dict[str, Any] | None]] = deque()
         self._rest = b""
         self.ready = self.ended = False
 
@@ -143,11 +154,11 @@ class Zygote:
         """Return a new worker, which tells what it has to say to ``heard``.
 
         Raises:
-            WorkerLost: the zygote ended.
+            WorkerLost: the zygote ended, or the system gave it no process.
 
         """
         ours, theirs = socket.socketpair()
-        answer: asyncio.Future[tuple[int, bool] | None] = self._loop.create_future()
+        answer: asyncio.Future[dict[str, Any] | None] = self._loop.create_future()
         try:
             with theirs:
                 socket.send_fds(self._control, [b"f"], [theirs.fileno()])
@@ -162,9 +173,12 @@ class Zygote:
         if told is None:
             ours.close()
             code = await to_thread.run_sync(self._process.wait)
-            text = f"The process that starts workers ended (exit code {code}); it is started again on the next try."
-            raise WorkerLost(text)
-        return WorkerProcess(told[0], ours, heard, ready=told[1])
+            why = f"exit code {code}: {said}" if (said := self._said()) else f"exit code {code}"
+            raise WorkerLost(f"The process that starts workers ended ({why}); it is started again on the next try.")
+        if not told["pid"]:
+            ours.close()
+            raise WorkerLost(f"No worker could be started ({told['failed']}). Free memory or processes and try again.")
+        return WorkerProcess(told["pid"], ours, heard, ready=told["ready"])
 
     async def close(self) -> None:
         """End it, and with it all its workers."""
@@ -184,7 +198,7 @@ class Zygote:
             if "pid" in told:
                 answer = self._asked.popleft()
                 if not answer.done():
-                    answer.set_result((told["pid"], told["ready"]))
+                    answer.set_result(told)
             if told["ready"] and not self.ready:
                 self.ready = True
                 self._when_ready()
@@ -205,11 +219,11 @@ def launch(module: str, theirs: socket.socket, settings: Settings, preload: str)
 
     What it says goes to ``logs/workers.log`` of the state home.
     """
-    folder = settings.home / "logs"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = _log(settings.home)
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = os.pathsep.join(one for one in sys.path if one)
     name = f"mcp_orchestrator.core.{module}"
-    with (folder / "workers.log").open("ab") as log:
+    with place.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", name, str(theirs.fileno()), settings.model_dump_json(), preload],
             env={**os.environ, **QUIET, "PYTHONPATH": path, MARK: mark(identity(settings.home))},
@@ -222,9 +236,30 @@ def launch(module: str, theirs: socket.socket, settings: Settings, preload: str)
         )
 
 
+def last_words(home: Path) -> Callable[[], str]:
+    """Return what tells the last line that processes of a state home have said from now on, without its end if long."""
+    place = _log(home)
+    since = place.stat().st_size if place.exists() else 0
+
+    def said() -> str:
+        try:
+            with place.open("rb") as log:
+                log.seek(max(since, log.seek(0, os.SEEK_END) - PIECE))
+                lines = log.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip()[:LONGEST] for line in reversed(lines) if line.strip()), "")
+
+    return said
+
+
 def can_fork() -> bool:
     """Whether this machine forks safely from a process that has imported, and not run, the ML libraries."""
     return sys.platform == "linux"
+
+
+def _log(home: Path) -> Path:
+    return home / "logs" / "workers.log"
 
 
 def _handle(pid: int) -> int | None:

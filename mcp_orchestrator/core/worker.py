@@ -58,7 +58,7 @@ def load(name: str) -> None:
     """Import a library ahead of need; one that fails is met again, and reported, where it is needed."""
     try:
         importlib.import_module(name)
-    except ImportError:
+    except Exception:
         log.exception("cannot preload %s", name)
 
 

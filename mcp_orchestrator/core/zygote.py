@@ -1,7 +1,8 @@
 """A process that imports the heavy libraries once and forks a worker in milliseconds.
 
 It never runs what it imports: forking is safe only before a library has started threads of its own. Over its control
-socket it takes one byte with a socket attached (the new worker's) and answers with the worker's process id. When its
+socket it takes one byte with a socket attached (the new worker's) and answers with the worker's process id, or with 0
+and the reason where the system gives no process: that is no end of it, since the next moment may be better. When its
 parent dies the socket closes and every worker is ended, with all that descends from it; when it dies itself, the
 system ends its workers.
 """
@@ -57,24 +58,36 @@ def main(control_fd: int, settings: str, *, preload: bool, tracking: bool) -> No
             if ready and not control.recv(1, socket.MSG_PEEK):
                 break  # also in the middle of loading
             if ready and len(pending) <= len(later):  # a worker without the first libraries would import them again
-                _, sockets, _, _ = socket.recv_fds(control, 1, 1)
-                pid = _fork(control, sockets[0], settings)
-                living.add(pid)
-                os.close(sockets[0])
-                control.sendall(json.dumps({"pid": pid, "ready": not pending}).encode() + b"\n")
+                pid, failed = _bear(control, settings)
+                living |= {pid} - {0}
+                control.sendall(json.dumps({"pid": pid, "failed": failed, "ready": not pending}).encode() + b"\n")
             elif pending:
                 load(pending.pop(0))
                 if not pending:
                     gc.collect()
                     gc.freeze()  # children share these pages instead of copying them
                     if tracking:
-                        living.add(_prepare_tracking(control, settings))
+                        with suppress(OSError):  # it is then made when it is needed
+                            living.add(_prepare_tracking(control, settings))
                     control.sendall(b'{"ready": true}\n')
     except ConnectionError:
         return  # the parent died while it was told something
     finally:
         living.clear()
         _tidy(living)
+
+
+def _bear(control: socket.socket, settings: str) -> tuple[int, str]:
+    """Fork a worker for the socket that is asked with; return its process id, or 0 and why there is none."""
+    _, sockets, _, _ = socket.recv_fds(control, 1, 1)
+    if not sockets:
+        return 0, "its socket did not arrive"
+    try:
+        return _fork(control, sockets[0], settings), ""
+    except OSError as error:  # no memory, or too many processes
+        return 0, f"{type(error).__name__}: {error}"
+    finally:
+        os.close(sockets[0])
 
 
 def _fork(control: socket.socket, task_fd: int, settings: str) -> int:
