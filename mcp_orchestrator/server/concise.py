@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from mcp_orchestrator.server.shrinking import BUDGET, weight
+
 __all__ = ["PAGE", "concise", "paged"]
 
 PAGE = 50
+SMALLER = (PAGE, 20, 10, 5)
 TOP = 5
 WHOLE = {"steps", "gates", "next", "artifacts"}
 FILE = {"name", "path"}
@@ -30,20 +33,32 @@ def concise(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def paged(facts: dict[str, Any], begin: int) -> tuple[dict[str, Any], int | None]:
-    """Return a page of every long list, and where the next page begins; lists that fit in one page are always whole."""
+    """Return a page of every long list, and where the next page begins; lists that fit in one page are always whole.
+
+    A page has fewer than 50 entries where they are large.
+    """
+    page, following = facts, None
+    for most in SMALLER:
+        page, following = _page(facts, begin, most)
+        if weight(page) <= BUDGET:
+            break
+    return page, following
+
+
+def _page(facts: dict[str, Any], begin: int, most: int) -> tuple[dict[str, Any], int | None]:
     longest = 0
 
     def cut(value: object) -> object:
         nonlocal longest
         if isinstance(value, dict):
             return {name: cut(part) for name, part in cast("dict[str, Any]", value).items()}
-        if isinstance(value, list) and len(cast("list[Any]", value)) > PAGE:
+        if isinstance(value, list) and len(cast("list[Any]", value)) > most:
             longest = max(longest, len(cast("list[Any]", value)))
-            return cast("list[Any]", value)[begin : begin + PAGE]
+            return cast("list[Any]", value)[begin : begin + most]
         return cast("Any", value)
 
     page = {name: cut(value) for name, value in facts.items()}
-    return page, begin + PAGE if begin + PAGE < longest else None
+    return page, begin + most if begin + most < longest else None
 
 
 def _short(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -93,7 +93,7 @@ async def drawing(run_id: str, ctx: Session) -> bytes:
 
 def _run(orchestrator: Orchestrator, run: str) -> str:
     seen = orchestrator.view(orchestrator.journal.run(run))
-    return compact(RunAnswer.of(whole(orchestrator, seen), "full").facts())
+    return compact(RunAnswer.whole(whole(orchestrator, seen)).facts())
 
 
 def _step(orchestrator: Orchestrator, run: str, step: str) -> str:

@@ -1,4 +1,4 @@
-"""What can be read by its address: runs, in `history`, the memory, and components, as the tools tell them in full."""
+"""What can be read by its address: runs, in `history`, the memory, models and components, as the tools tell them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mcp_orchestrator.server.history import found
 from mcp_orchestrator.server.results import compact
 from mcp_orchestrator.server.session import Session, orchestrator
 from mcp_orchestrator.server.tools.components import describe
+from mcp_orchestrator.server.tools.models import model_facts
 
 __all__ = ["publish"]
 
@@ -22,6 +23,7 @@ def publish(server: MCPServer[Orchestrator]) -> None:
     """Add the resources to a server."""
     history.publish(server)
     memory.publish(server)
+    server.resource("model://{name}", name="model", title="A registered model", mime_type=JSON)(model)
     server.resource("component://{name}", name="component", title="A component", mime_type=JSON)(component)
 
 
@@ -29,3 +31,8 @@ async def component(name: str, ctx: Session) -> str:
     """A component with the schema of each capability; or train, evaluate: the schema of the specification."""
     told = await found(partial(describe, orchestrator(ctx), name))
     return compact(told.facts())
+
+
+async def model(name: str, ctx: Session) -> str:
+    """A registered version: metrics, columns, classes, aliases; as name, name@3 or name@alias."""
+    return compact(await found(partial(model_facts, orchestrator(ctx), name)))

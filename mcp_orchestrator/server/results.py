@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_seriali
 
 from mcp_orchestrator.errors import InvalidInput
 from mcp_orchestrator.server.concise import concise, paged
+from mcp_orchestrator.server.shrinking import LeftOut, Part, lightened
 from mcp_orchestrator.values import Cell, Dataset
 from mcp_orchestrator.view import RunView, StepView
 
@@ -34,6 +35,8 @@ __all__ = [
     "offset",
 ]
 
+PLAIN = ("metrics", "baseline", "model", "next", "spec")
+"""What of a run is never shrunk."""
 KINDS = ("object", "array", "string", "number", "boolean", "null")
 Json = Annotated[Any, WithJsonSchema({"anyOf": [{"type": kind} for kind in KINDS]})]
 
@@ -105,6 +108,7 @@ class RunAnswer(Answer):
     leaderboard: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
     model: dict[str, Any] | None = None
     artifacts: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    left_out: list[LeftOut] | None = None
     next: list[str] = Field(default_factory=list[str])
     next_cursor: str | None = None
 
@@ -123,8 +127,18 @@ class RunAnswer(Answer):
             facts = concise(whole)
             if facts != whole:
                 facts["next"] = [*facts["next"], f'get_run(run_id="{run.run_id}", detail="full") tells all']
+        facts, left = lightened(facts, PLAIN)
+        if left:
+            facts["next"] = [*facts["next"], f"run://{run.run_id} has what is left out, step by step /steps/NAME"]
         cursor = None if following is None else str(following)
-        return cls.model_validate({**facts, "message": facts["message"] or None, "next_cursor": cursor})
+        said = {"message": facts["message"] or None, "left_out": left or None, "next_cursor": cursor}
+        return cls.model_validate({**facts, **said})
+
+    @classmethod
+    def whole(cls, run: RunView) -> RunAnswer:
+        """Return all of a run at once."""
+        facts = run.model_dump(mode="json")
+        return cls.model_validate({**facts, "message": facts["message"] or None})
 
     def facts(self) -> dict[str, Any]:
         """Return the answer as JSON values; ``model`` is there, as null, also while there is none."""
@@ -154,11 +168,19 @@ class Runs(Answer):
 
 
 class Invoked(Answer):
-    """What a capability answered."""
+    """What a capability answered: all of it, what is ``left_out`` excepted; or ``parts`` of it, a page."""
 
     component: str
     capability: str
-    result: Json
+    result: Json = None
+    left_out: list[LeftOut] | None = None
+    parts: list[Part] | None = None
+    next: list[str] | None = None
+    next_cursor: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return the answer as JSON values; ``result`` is there, as null, also where that is the answer."""
+        return {**super().facts(), **({} if self.parts else {"result": finite(self.result)})}
 
 
 class Component(Answer):
@@ -177,6 +199,7 @@ class Components(Answer):
 
     components: list[Component]
     next: list[str]
+    next_cursor: str | None = None
 
 
 class Model(Answer):
@@ -201,7 +224,9 @@ class Models(Answer):
     """Models that were found: the version that each name means, or all versions of one name."""
 
     models: list[Model]
+    left_out: list[LeftOut] | None = None
     next: list[str]
+    next_cursor: str | None = None
 
 
 class Predictions(Answer):

@@ -13,6 +13,7 @@ from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.server.history import whole
 from mcp_orchestrator.server.results import RunAnswer, RunLine, Runs, moment, offset
 from mcp_orchestrator.server.session import Session, follow, orchestrator
+from mcp_orchestrator.server.shrinking import fitting
 from mcp_orchestrator.server.subject import owned
 from mcp_orchestrator.server.tools.workflows import Wait
 from mcp_orchestrator.values import without_secrets
@@ -84,12 +85,13 @@ def _listed(orchestrator: Orchestrator, status: str | None, workflow: str | None
     states = () if status is None else (status,)
     found = orchestrator.journal.runs(status=states, workflow=workflow, most=MOST + 1, after=begin)
     lines = [_line(orchestrator, row) for row in found[:MOST]]
+    lines = lines[: fitting(one.facts() for one in lines)]
     then = (
         [f'get_run(run_id="{lines[0].run_id}") tells all about one']
         if lines
         else ["run_ml_training_workflow starts one"]
     )
-    return Runs(runs=lines, next_cursor=str(begin + MOST) if len(found) > MOST else None, next=then)
+    return Runs(runs=lines, next_cursor=str(begin + len(lines)) if len(found) > len(lines) else None, next=then)
 
 
 def _line(orchestrator: Orchestrator, row: RunRow) -> RunLine:
