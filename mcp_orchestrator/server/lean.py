@@ -16,7 +16,7 @@ from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, Result, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, Result, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from mcp_orchestrator.component import without_titles
@@ -24,11 +24,13 @@ from mcp_orchestrator.errors import InvalidInput, NotReady, OrchestratorError, r
 from mcp_orchestrator.server.errors import crashed, refused, unfit
 from mcp_orchestrator.server.results import Answer, compact
 from mcp_orchestrator.server.scopes import PROMOTE, READ, RUN
-from mcp_orchestrator.server.session import sent_again
+from mcp_orchestrator.server.session import RUN_STATE, approver, sent_again
 from orchestrator_memory.errors import MemoryFailure
 
 __all__ = ["LeanTool", "lean", "spoken"]
 
+CONFIRM = "confirm"
+ASKED = {"type": "string", "description": "Only as an error told you, after the person's yes."}
 NEEDLESS: list[tuple[str, Any]] = [("default", None), ("additionalProperties", True)]
 
 
@@ -67,8 +69,7 @@ class LeanTool(Tool):
         """
         try:
             self._repeatable(context)
-            given = {**self._checked(arguments), self.context_kwarg or "ctx": context}
-            answer: Answer | Result = await self.fn(**given)
+            answer = await self._answer(arguments, context)
         except (MCPError, ToolError):
             raise
         except (OrchestratorError, MemoryFailure) as error:
@@ -76,6 +77,30 @@ class LeanTool(Tool):
         except Exception as error:
             raise crashed(self.name, error) from error
         return spoken(answer) if convert_result and isinstance(answer, Answer) else answer
+
+    async def _answer(self, arguments: dict[str, Any], context: Context[Any, Any]) -> Answer | Result:
+        """Call the function; where a person has to allow what it does, do that which they said yes to, or ask them."""
+        kwarg = self.context_kwarg or "ctx"
+        if self.promotes is None:
+            return await self.fn(**self._checked(arguments), **{kwarg: context})
+        given = self._checked({name: value for name, value in arguments.items() if name != CONFIRM})
+        confirm = arguments.get(CONFIRM) or None
+        if confirm is not None and not isinstance(confirm, str):
+            raise InvalidInput(CONFIRM, "must be the text that an error told you to send.")
+        if not self.promotes(given) or (context.request_state or "").startswith(RUN_STATE):
+            if confirm:
+                raise InvalidInput(CONFIRM, "nothing in this call needs a person's yes.", then="Leave it out.")
+            return await self.fn(**given, **{kwarg: context})
+        from mcp_orchestrator.server.approval import approve
+
+        verdict = await approve(context, self.name, given, confirm)
+        if isinstance(verdict, InputRequiredResult):
+            return verdict
+        asked = approver.set(verdict.by)
+        try:
+            return await self.fn(**verdict.arguments, **{kwarg: context})
+        finally:
+            approver.reset(asked)
 
     def _repeatable(self, context: Context[Any, Any]) -> None:
         """Refuse a call that a host before this one died over, where doing it twice is not doing it once.
@@ -122,13 +147,15 @@ def lean(
     promotes: Callable[[object], bool] | None = None,
     entry: bool = False,
     hint: str = "",
+    page: str = "",
 ) -> LeanTool:
     """Publish a function whose docstring is the description.
 
     ``reads`` says that it changes nothing, ``destroys`` that it may end or replace something, ``repeatable`` that doing
     it twice is doing it once, ``keyed`` that it uses the key of its request (`session.key`) so that one
-    request does one thing; ``promotes`` says for which arguments it moves an alias of a model. An ``entry`` is always
-    loaded by clients that load tools on demand; the others are found by their ``hint``.
+    request does one thing; ``promotes`` says for which arguments it moves an alias of a model, which a person has to
+    allow each time. An ``entry`` is always loaded by clients that load tools on demand; the others are found by their
+    ``hint``. Clients that show pages show the answer on the ``page`` with this address.
     """
     annotations = ToolAnnotations(
         read_only_hint=reads,
@@ -136,17 +163,20 @@ def lean(
         idempotent_hint=reads or repeatable,
         open_world_hint=False,
     )
+    loading: dict[str, Any] = {"anthropic/alwaysLoad": True} if entry else {"anthropic/searchHint": hint}
     published = LeanTool.from_function(
         function,
         title=title,
         description=" ".join((function.__doc__ or "").split()),
         annotations=annotations,
-        meta={"anthropic/alwaysLoad": True} if entry else {"anthropic/searchHint": hint},
+        meta={**loading, "ui": {"resourceUri": page}} if page else loading,
         structured_output=False,
     )
     tool = cast("LeanTool", published)
     tool.keyed, tool.promotes = keyed, promotes
     tool.parameters = {**_without_nulls(without_titles(tool.parameters)), "additionalProperties": False}
+    if promotes is not None:
+        tool.parameters["properties"][CONFIRM] = ASKED
     return tool
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -12,10 +13,12 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_REQUEST, CallToolResult, TextContent
 
-from mcp_orchestrator.server.scopes import READ, Guarded, allows, needed
+from mcp_orchestrator.server.scopes import PROMOTE, READ, Guarded, allows, needed
 
-__all__ = ["Guard", "token_of"]
+__all__ = ["Guard", "decides", "token_of"]
 
+decides: ContextVar[bool] = ContextVar("decides", default=True)
+"""Whether who asks may answer what a run asks a person."""
 Request: TypeAlias = "ServerRequestContext[Any, Any]"
 
 
@@ -31,6 +34,7 @@ class Guard:
         wanted = needed(ctx.method, ctx.params, self._tools)
         problem = self._problem(ctx, wanted)
         if not problem:
+            decides.set(not self._problem(ctx, PROMOTE))
             return await call_next(ctx)
         if ctx.method != "tools/call":
             raise MCPError(INVALID_REQUEST, problem)

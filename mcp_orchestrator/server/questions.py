@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from mcp_orchestrator.core.rows import Approval, Decision
 from mcp_orchestrator.errors import InvalidInput
 from mcp_orchestrator.server.results import compact, finite
+from mcp_orchestrator.server.session import Session, client
+from mcp_orchestrator.server.subject import subject
 from mcp_orchestrator.values import without_secrets
 
-__all__ = ["decision", "form"]
+__all__ = ["SCHEMA", "decision", "form", "person", "question"]
 
 SHOWN = 2000
 """Characters of the details that are shown, and that a note may have."""
@@ -35,7 +37,11 @@ def form(asked: Approval) -> ElicitRequest:
     """Return the question with its details and what may be answered: ``confirm``, and a ``note``."""
     details = compact(finite(without_secrets(asked.details))) if asked.details else ""
     shown = details if len(details) <= SHOWN else f"{details[:SHOWN]}... (run://{asked.run}/steps/{asked.name} has all)"
-    message = f"{asked.question}\n{shown}" if shown else asked.question
+    return question(f"{asked.question}\n{shown}" if shown else asked.question)
+
+
+def question(message: str) -> ElicitRequest:
+    """Return a question that is answered by ``confirm``, and a ``note``."""
     return ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=SCHEMA))
 
 
@@ -60,3 +66,8 @@ def decision(answer: object, by: str) -> Decision | None:
     if not isinstance(note, str) or len(note) > SHOWN:
         raise InvalidInput("inputResponses.content.note", f"must be a text of at most {SHOWN} characters.", then=then)
     return Decision(approved=confirm, by=by, note=note)
+
+
+def person(ctx: Session) -> str:
+    """Return whose an answer is: whose token it came with, or else whoever sits at the client."""
+    return subject() or f"the person at {client(ctx) or 'the client'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 import anyio
@@ -14,12 +15,28 @@ from mcp_orchestrator.server.shell import Guest
 from mcp_orchestrator.server.subject import subject
 from mcp_orchestrator.view import RunView
 
-__all__ = ["Session", "client", "follow", "key", "once", "orchestrator", "sent_again", "share", "watched"]
+__all__ = [
+    "RUN_STATE",
+    "Session",
+    "approver",
+    "client",
+    "follow",
+    "key",
+    "once",
+    "orchestrator",
+    "sent_again",
+    "share",
+    "watched",
+]
 
 T = TypeVar("T")
 Watch = Callable[[float | None, str], None]
 Session = Context[Guest, Any]
 TELL_EVERY = 0.5
+RUN_STATE = "run "
+"""How the state begins that a client keeps while a run, which its call has started, asks the person."""
+approver: ContextVar[str] = ContextVar("approver", default="")
+"""Who said yes to what the present call does; empty where nobody had to be asked."""
 
 
 def orchestrator(ctx: Session) -> Orchestrator:

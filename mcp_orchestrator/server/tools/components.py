@@ -12,7 +12,7 @@ from mcp_orchestrator.core import registry
 from mcp_orchestrator.errors import UnknownName
 from mcp_orchestrator.server.paging import Pages
 from mcp_orchestrator.server.results import Component, Components, Invoked, finite, offset
-from mcp_orchestrator.server.session import Session, orchestrator, watched
+from mcp_orchestrator.server.session import Session, approver, orchestrator, watched
 from mcp_orchestrator.server.shrinking import BUDGET, fitting, page, shrunk, weight
 from mcp_orchestrator.server.subject import subject
 
@@ -39,7 +39,8 @@ async def invoke_ml_component(
     pages = Pages(held.settings.home, subject())
     if cursor is not None:
         return await to_thread.run_sync(_page, pages, component, capability, cursor)
-    result = await watched(ctx, lambda watch: held.call(component, capability, params or {}, watch=watch))
+    by = approver.get()
+    result = await watched(ctx, lambda watch: held.call(component, capability, params or {}, watch=watch, by=by))
     return await to_thread.run_sync(_told, pages, component, capability, result, detail)
 
 

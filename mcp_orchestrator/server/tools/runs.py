@@ -6,16 +6,18 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
+from mcp_types import InputRequiredResult
 from pydantic import Field
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.server.history import whole
 from mcp_orchestrator.server.results import RunAnswer, RunLine, Runs, moment, offset
-from mcp_orchestrator.server.session import Session, follow, orchestrator
+from mcp_orchestrator.server.session import Session, orchestrator
 from mcp_orchestrator.server.shrinking import fitting
 from mcp_orchestrator.server.subject import owned
 from mcp_orchestrator.server.tools.workflows import Wait
+from mcp_orchestrator.server.waiting import waited
 from mcp_orchestrator.values import without_secrets
 
 __all__ = ["control_run", "get_run", "list_runs"]
@@ -46,9 +48,11 @@ async def get_run(
         Field(description="full: also attempts, resources used, the whole leaderboard, facts about files; in pages."),
     ] = "concise",
     cursor: Cursor = None,
-) -> RunAnswer:
+) -> RunAnswer | InputRequiredResult:
     """Wait for a run and return it as it stands: status, steps; once ended metrics, leaderboard, model, files."""
-    run = await follow(ctx, run_id, wait_seconds)
+    run = await waited(ctx, run_id, wait_seconds)
+    if isinstance(run, InputRequiredResult):
+        return run
     if detail == "full":
         run = await to_thread.run_sync(partial(whole, orchestrator(ctx), run))
     return RunAnswer.of(run, detail, cursor)

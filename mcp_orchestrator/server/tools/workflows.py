@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from anyio import to_thread
+from mcp_types import InputRequiredResult
 from pydantic import Field
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.server.errors import failed_run
 from mcp_orchestrator.server.results import RunAnswer
-from mcp_orchestrator.server.session import Session, client, follow, once, orchestrator, share
+from mcp_orchestrator.server.session import Session, approver, client, once, orchestrator, share
 from mcp_orchestrator.server.subject import subject
 from mcp_orchestrator.server.tasks import declared
 from mcp_orchestrator.server.tasks.shapes import Created
+from mcp_orchestrator.server.waiting import begun, waited
 from mcp_orchestrator.values import Data, ModelRef
 from mcp_orchestrator.view import RunView
 
@@ -47,7 +49,7 @@ async def run_ml_training_workflow(
             'calibration, gates...; find_ml_components(name="train") gives its schema.',
         ),
     ] = None,
-) -> RunAnswer | Created:
+) -> RunAnswer | Created | InputRequiredResult:
     """From a table to a registered model: check, split, tune, fit, calibrate, test once, explain, gate, promote.
 
     The answer tells every step, metrics with 95 % intervals beside the baseline, the leaderboard, the model and its
@@ -71,7 +73,7 @@ async def run_ml_evaluation_workflow(
         dict[str, Any] | None,
         Field(description='More: metrics, limits, slices...; find_ml_components(name="evaluate") gives the schema.'),
     ] = None,
-) -> RunAnswer | Created:
+) -> RunAnswer | Created | InputRequiredResult:
     """Test a registered model on new labelled rows: metrics with intervals, calibration, slices, drift, a verdict."""
     from mcp_orchestrator.workflows.spec import join
 
@@ -94,7 +96,7 @@ async def run_workflow(
     inputs: Annotated[dict[str, Any] | None, Field(description="Its spec, or the inputs of the graph.")] = None,
     wait_seconds: Wait = 25,
     priority: Priority = 0,
-) -> RunAnswer | Created:
+) -> RunAnswer | Created | InputRequiredResult:
     """Run a workflow by its name, or a graph of components: checked whole first, then run side by side, durably.
 
     Read a template with find_ml_components(name="template:train"), change its graph and run that.
@@ -106,24 +108,34 @@ async def run_workflow(
 
 async def started(
     ctx: Session, workflow: str, spec: dict[str, Any], seconds: float, priority: int = 0
-) -> RunAnswer | Created:
+) -> RunAnswer | Created | InputRequiredResult:
     """Start a run and wait up to ``seconds`` for it; for a client that knows tasks, return the task at once.
+
+    What the run asks meanwhile goes to the person at the client; a later part of the call goes on with its run.
 
     Raises:
         InvalidInput: the specification is not acceptable; there is no run.
         ToolError: the run failed.
 
     """
-    held, owner, named = orchestrator(ctx), subject(), once(ctx)
-    about: dict[str, Any] = {"priority": priority, "fair": share(ctx), "created_by": client(ctx)}
-    if owner is not None:  # a key that somebody else drew is another key
-        about, named = {**about, "subject": owner}, named and f"{owner}/{named}"
-    run = await held.submit(workflow, spec, key=named, **about)
+    held, run = orchestrator(ctx), begun(ctx)
+    run = run or await _submitted(ctx, workflow, spec, priority)
     if declared(ctx.request_context):
         from mcp_orchestrator.server.tasks.state import created
 
         return await to_thread.run_sync(created, held, run)
-    return outcome(held, await follow(ctx, run, seconds))
+    view = await waited(ctx, run, seconds)
+    return view if isinstance(view, InputRequiredResult) else outcome(held, view)
+
+
+async def _submitted(ctx: Session, workflow: str, spec: dict[str, Any], priority: int) -> str:
+    owner, named = subject(), once(ctx)
+    about: dict[str, Any] = {"priority": priority, "fair": share(ctx), "created_by": client(ctx)}
+    if owner is not None:  # a key that somebody else drew is another key
+        about, named = {**about, "subject": owner}, named and f"{owner}/{named}"
+    if approver.get():
+        about["approved"] = approver.get()
+    return await orchestrator(ctx).submit(workflow, spec, key=named, **about)
 
 
 def outcome(held: Orchestrator, run: RunView) -> RunAnswer:
