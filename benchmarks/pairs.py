@@ -1,6 +1,13 @@
 """Pairs of related tables: two parts of a real one, or two samples of one law whose parameters have drifted.
 
-The first of a pair is what was trained on before, the second what is trained on now; no row is in both.
+The first of a pair is what was trained on before, the second what is trained on now; no row is in both. They are a mix:
+
+- small real tables, on which the default settings are nearly as good as any: cancer, wine, iris, digits, diabetes;
+- laws that a straight line tells, where there is little to tune: plane, sparse;
+- laws that bend, step or depend on two columns at once, where the family matters: rings, steps, friedman, waves;
+- tables as they come out of a business (`trade.py`), where family and settings matter: categories with gaps (mixed),
+  rare classes and a category of many levels (churn), a target with a long tail (claims), forty columns of which six
+  matter (sensors), seasons and prices (demand), classes that differ in shape (grades).
 """
 
 from __future__ import annotations
@@ -9,11 +16,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import trade
 from sklearn import datasets
+from trade import TARGET
 
 __all__ = ["PAIRS", "TARGET", "Pair"]
 
-TARGET = "target"
 Pair = tuple[pd.DataFrame, pd.DataFrame]
 NAMES = ("amount", "duration", "distance", "speed", "weight", "height", "pressure", "moisture")
 
@@ -52,14 +60,20 @@ def noised(pair: Pair, seed: int) -> Pair:
 
 
 def drawn(law: Callable[[np.ndarray, float, np.random.Generator], np.ndarray], seed: int) -> Pair:
-    """Draw two samples of a law: 1,000 rows, and 800 of one whose parameter has drifted, with other names."""
+    """Draw two samples of a law: 600 rows, and 500 of one whose parameter has drifted, with other names."""
 
     def sample(number: int, rows: int, drift: float) -> pd.DataFrame:
         chance = np.random.default_rng([seed, number])
         x = chance.normal(size=(rows, len(NAMES)))
         return pd.DataFrame(x, columns=NAMES).assign(**{TARGET: law(x, drift, chance)})
 
-    return renamed((sample(1, 1000, 0.0), sample(2, 800, 0.2)))
+    return renamed((sample(1, 600, 0.0), sample(2, 500, 0.2)))
+
+
+def traded(law: Callable[[np.random.Generator, int, float], pd.DataFrame], seed: int) -> Pair:
+    """Draw two samples of a table of `trade.py`: 600 rows, and 500 of one that has drifted."""
+    one, other = (np.random.default_rng([seed, 11, number]) for number in (1, 2))
+    return law(one, 600, 0.0), law(other, 500, 0.2)
 
 
 def mixed(seed: int) -> Pair:
@@ -75,7 +89,7 @@ def mixed(seed: int) -> Pair:
         table.loc[chance.random(rows) < 0.1, "spent"] = np.nan
         return table.assign(**{TARGET: np.where(odds + chance.logistic(size=rows) > 0.4, "stays", "leaves")})
 
-    return sample(1, 1000, 0.0), sample(2, 800, 0.3)
+    return sample(1, 600, 0.0), sample(2, 500, 0.3)
 
 
 def rings(x: np.ndarray, drift: float, chance: np.random.Generator) -> np.ndarray:
@@ -125,5 +139,10 @@ PAIRS: dict[str, Callable[[int], Pair]] = {
     "sparse": lambda seed: drawn(sparse, seed),
     "waves": lambda seed: drawn(waves, seed),
     "mixed": mixed,
+    "churn": lambda seed: traded(trade.churn, seed),
+    "claims": lambda seed: traded(trade.claims, seed),
+    "sensors": lambda seed: traded(trade.sensors, seed),
+    "demand": lambda seed: traded(trade.demand, seed),
+    "grades": lambda seed: renamed(traded(trade.grades, seed)),
 }
 """By name; each takes a seed."""
