@@ -6,7 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from fronts import META, Front
 from hypothesis import HealthCheck, given, seed, settings
@@ -75,13 +75,29 @@ FRAMES: list[bytes] = [
 ]
 
 
+class Client(Protocol):
+    """A client's end of a server, whatever is in between."""
+
+    def send(self, method: str, params: dict[str, Any] | None = None) -> int:
+        """Send a request and return its id."""
+        ...
+
+    def answer(self, number: int) -> dict[str, Any]:
+        """Return the answer to a request."""
+        ...
+
+    def ask(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send a request and return its result."""
+        ...
+
+
 class Fuzz:
     """Sends what nobody should, and sees to it that each is answered without a traceback and changes nothing."""
 
-    def __init__(self, front: Front, project: Path) -> None:
-        """Take a front, the client's end of it, and the project that it serves."""
-        self.front, self.home = front, project / ".mcp-orchestrator"
-        self.tools: list[dict[str, Any]] = front.ask("tools/list")["tools"]
+    def __init__(self, client: Client, project: Path) -> None:
+        """Take a client's end of a server, and the project that it serves."""
+        self.client, self.home = client, project / ".mcp-orchestrator"
+        self.tools: list[dict[str, Any]] = client.ask("tools/list")["tools"]
         self.calls = self.refused = 0
         self.crashes: list[str] = []
 
@@ -116,7 +132,7 @@ class Fuzz:
 
     def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Send a request and return its answer, result or error."""
-        answer = self.front.answer(self.front.send(method, params))
+        answer = self.client.answer(self.client.send(method, params))
         said = json.dumps(answer)
         assert "Traceback (most" not in said, said
         assert '.py\\", line' not in said, said
@@ -125,8 +141,8 @@ class Fuzz:
         return answer
 
     def frame(self, line: bytes) -> None:
-        """Send a line as it is; what follows is answered."""
-        process = self.front.process
+        """Send a line as it is, where the client is a front's; what follows is answered."""
+        process = cast("Front", self.client).process
         assert process.stdin
         process.stdin.write(line + b"\n")
         process.stdin.flush()

@@ -40,6 +40,7 @@ ANSWERED_WITHIN = 60.0
 """Seconds that requests have left when the server is told to end: no tool waits longer for a run."""
 CLOSED_WITHIN = 5
 CONNECTIONS = 1000
+"""At once; and as many sessions of the older era, each of which takes 40 KB until half an hour after its last use."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ def application(
     app = build(orchestrator, read_only=access.read_only).streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=body,
+        max_sessions=CONNECTIONS,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # the gate has looked
     )
     tools = {one.name: one for one in published()}
