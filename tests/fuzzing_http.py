@@ -32,6 +32,7 @@ USUAL = {
     "MCP-Protocol-Version": VERSION,
     "Mcp-Method": "tools/list",
 }
+OLDER = {"MCP-Protocol-Version": "2025-11-25"}
 CALLING = {**USUAL, "Mcp-Method": "tools/call", "Mcp-Name": "list_runs"}
 Broken = tuple[bytes, set[int]]
 """What is sent, and which statuses are right; 0 stands for a connection that is closed without an answer."""
@@ -82,7 +83,7 @@ class Web:
             headers["Mcp-Method"] = method if method.isprintable() else "odd"
             headers |= {"Mcp-Name": named} if isinstance(named, str) and named.isprintable() else {}
         elif self._session:
-            headers |= {"Mcp-Session-Id": self._session, "MCP-Protocol-Version": "2025-11-25"}
+            headers |= {"Mcp-Session-Id": self._session, **OLDER}
         try:
             self._connection.request("POST", "/mcp", json.dumps(said), headers)
             answer = self._connection.getresponse()
@@ -131,6 +132,15 @@ class Web:
         assert b"Traceback" not in said, (what, said)
         assert b".py" not in said, (what, said)
         self.ask("resources/templates/list")
+
+    def begin(self) -> int:
+        """Begin another session of the older era that nobody ends, and return the status of the answer."""
+        self._connection.request(
+            "POST", "/mcp", json.dumps({**LIST, "method": "initialize", "params": HELLO}), {**USUAL, **OLDER}
+        )
+        answer = self._connection.getresponse()
+        answer.read()
+        return answer.status
 
     def held(self, sent: bytes, count: int) -> list[bytes]:
         """Send the same on so many connections at once, and return how each answer begins; the server goes on."""
@@ -182,7 +192,7 @@ def broken(host: str) -> dict[str, Broken]:
         return {name: one for name, one in {**told, **changes}.items() if one is not None}
 
     good, call = json.dumps(LIST).encode(), json.dumps(CALL).encode()
-    ping, older = b'{"jsonrpc":"2.0","id":1,"method":"ping"}', {**USUAL, "MCP-Protocol-Version": "2025-11-25"}
+    ping, older = b'{"jsonrpc":"2.0","id":1,"method":"ping"}', {**USUAL, **OLDER}
     bad, none = {400}, {400, 0}
     found: dict[str, Broken] = {
         f"body {number}": (post(frame, USUAL), {200, 202, 400, 404}) for number, frame in enumerate(FRAMES)
