@@ -26,7 +26,8 @@ PRODUCT = {
     "2025-11-25": """server-initialize ping completion-complete tools-list resources-list prompts-list
         dns-rebinding-protection server-session-lifecycle server-sse-multiple-streams""",
     "2026-07-28": """completion-complete tools-list resources-list prompts-list sep-2164-resource-not-found
-        dns-rebinding-protection caching http-header-validation""",
+        dns-rebinding-protection caching http-header-validation sep-2640-skills-enumeration
+        sep-2640-skills-manifest""",
 }
 """Scenarios that say something of a server that has not what the suite names."""
 
@@ -120,3 +121,12 @@ def test_the_inspector_finds_nothing_to_complain_of(era: str, tmp_path: Path) ->
     load = ("--load", "--load-requests", "300", "--load-concurrency", "4")
     loaded = json.loads(run(INSPECTOR, *asked, *call, *load, folder=tmp_path).stdout)["result"]
     assert (loaded["ok"], loaded["errors"], loaded["toolErrors"]) == (300, 0, 0)
+
+
+def test_the_inspector_verifies_each_file_of_each_skill(tmp_path: Path) -> None:
+    server = (sys.executable, "-m", "mcp_orchestrator", "serve", "--project", tmp_path)
+    asked = ("--cli", *server, "--protocol-era", "modern", "--format", "json", "-q")
+    done = run(INSPECTOR, *asked, "--method", "skills/list", "--verify", "--require-digests", folder=tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    for name in ("build-ml-pipeline", "two-agents"):
+        assert f"skill://{name}/SKILL.md" in done.stdout

@@ -10,7 +10,7 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 
 from mcp_orchestrator.app import Orchestrator
-from mcp_orchestrator.server import agents, prompts, resources
+from mcp_orchestrator.server import agents, guide, prompts, resources, skills
 from mcp_orchestrator.server.attendance import attended
 from mcp_orchestrator.server.persona import Guard
 from mcp_orchestrator.server.scopes import READ
@@ -47,6 +47,8 @@ def furnish(server: MCPServer[Any], *, read_only: bool = False) -> None:
     tools.update({name: one for name, one in known.items() if not read_only or one.needs({}) == READ})
     server.middleware.append(Guard(known, read_only=read_only))
     resources.publish(server)
+    skills.publish(server)
+    guide.publish(server)
     prompts.publish(server)
     agents.publish(server)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
 from mcp_orchestrator.errors import InvalidInput
 from mcp_orchestrator.server.concise import concise, paged
-from mcp_orchestrator.server.shrinking import LeftOut, Part, lightened
+from mcp_orchestrator.server.shrinking import Json, LeftOut, Part, lightened
 from mcp_orchestrator.values import Cell, Dataset
 from mcp_orchestrator.view import RunView, StepView
 
@@ -22,6 +22,7 @@ __all__ = [
     "Figure",
     "Inspection",
     "Invoked",
+    "Json",
     "Model",
     "Models",
     "Predictions",
@@ -37,8 +38,6 @@ __all__ = [
 
 PLAIN = ("metrics", "baseline", "model", "next", "spec")
 """What of a run is never shrunk."""
-KINDS = ("object", "array", "string", "number", "boolean", "null")
-Json = Annotated[Any, WithJsonSchema({"anyOf": [{"type": kind} for kind in KINDS]})]
 
 
 class Answer(BaseModel):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
-__all__ = ["BUDGET", "LeftOut", "Part", "fitting", "lightened", "page", "shrunk", "weight"]
+__all__ = ["BUDGET", "Json", "LeftOut", "Part", "fitting", "lightened", "page", "shrunk", "weight"]
 
 BUDGET = 16_000
 """Bytes of compact JSON that an answer may have: about 4,000 tokens."""
@@ -20,6 +20,9 @@ ATOM = 2000
 """Bytes, or characters of a text, that are not divided between parts."""
 FEW = 20
 Kind = Literal["list", "object", "text"]
+TYPES = ("object", "array", "string", "number", "boolean", "null")
+Json = Annotated[Any, WithJsonSchema({"anyOf": [{"type": one} for one in TYPES]})]
+"""Any JSON value, in words of a schema that every client takes."""
 
 
 class LeftOut(BaseModel):
@@ -36,8 +39,8 @@ class Part(BaseModel):
 
     at: str
     begin: int | None = Field(default=None, description="Where items or text begin in the whole.")
-    entries: dict[str, Any] | None = None
-    items: list[Any] | None = None
+    entries: dict[str, Json] | None = None
+    items: list[Json] | None = None
     text: str | None = None
 
 
