@@ -56,7 +56,10 @@ VOTE = Statement(
     .values(helpful=M.helpful + p("helpful"), harmful=M.harmful + p("harmful"), **CHANGED)
 )
 PIN = Statement(update(of(Row)).where(M.id == p("id")).values(pinned=p("pinned"), **CHANGED))
-USED = Statement(update(of(Row)).where(M.uid == p("uid")).values(used=M.used + p("times"), used_at=p("at")))
+# Plain SQL: a table of values is nothing that Core joins in an update.
+USED = """
+UPDATE memory SET used = used + seen.value, used_at = :at FROM json_each(:seen) AS seen WHERE memory.uid = seen.key
+"""
 L = of(Link).c
 LINKED = Statement(
     select(L.relation).where(L.source_id == p("source_id"), L.target_id == p("target_id"), L.relation == p("relation"))

@@ -22,6 +22,12 @@ __all__ = ["Ground"]
 AGENTS = of(Agent).c
 OF_AGENT = Statement(select(AGENTS.id).where(AGENTS.project_id == p("project"), AGENTS.name == p("name")))
 OF_SESSION = Statement(select(of(Session).c.id).where(of(Session).c.uid == p("uid")))
+WHO = Statement(
+    select(
+        select(AGENTS.id).where(AGENTS.project_id == p("project"), AGENTS.name == p("name")).scalar_subquery(),
+        select(of(Session).c.id).where(of(Session).c.uid == p("uid")).scalar_subquery(),
+    )
+)
 NAMES = Statement(select(AGENTS.name).where(AGENTS.project_id == p("project")))
 
 
@@ -90,6 +96,12 @@ class Ground:
         """Return the number of a session, if there is one."""
         row = None if uid is None else OF_SESSION(db, uid=uid).fetchone()
         return None if row is None else int(row[0])
+
+    def who(self, db: sqlite3.Connection, name: str | None, session: str | None) -> tuple[int | None, int | None]:
+        """Return the numbers of an agent, who becomes known by it, and of a session, if there is one."""
+        wanted = None if name is None else agent_name(name)
+        agent, spoken = WHO(db, project=self.project, name=wanted, uid=session).fetchone()
+        return (self.met(db, wanted) if wanted and agent is None else agent), spoken
 
     def note(
         self,

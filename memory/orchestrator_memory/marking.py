@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from orchestrator_memory.redaction import redacted
+from orchestrator_memory.redaction import redacted, shown
 from orchestrator_memory.values import Hit, Memory, Message
 
 __all__ = ["FLAGS", "Marked", "delimited", "marked", "suspicions"]
@@ -92,12 +92,18 @@ class Marked(NamedTuple):
 
 def suspicions(text: str) -> tuple[str, ...]:
     """Return what a text has in it that looks like an attempt to give orders to its reader: names from `FLAGS`."""
+    likely = _likely(text)
+    return tuple(one.name for one in SIGNS if one in likely and one.shape.search(text)) if likely else ()
+
+
+def _likely(text: str) -> list[Sign]:
+    """Return the signs that a text may have, by what must occur in it."""
     small = text.lower()
     hints = [*PLAIN, *MARKED] if MARKS.search(small) else PLAIN
     likely = [one for hint, one in hints if hint in small]
     if len(text) >= LONG and max(map(len, text.split()), default=0) >= LONG:
         likely.append(ENCODED)
-    return tuple(one.name for one in SIGNS if one in likely and one.shape.search(text)) if likely else ()
+    return likely
 
 
 def marked(
@@ -115,36 +121,44 @@ def marked(
     ``at`` is when it was written, in microseconds UTC. A ``nonce`` is that of the other texts of one answer; without
     one, it is drawn.
     """
-    number = nonce or _nonce()
-    about = [f"origin={origin}", f"trust={trust}"]
-    about += [f"agent={agent}"] if agent else []
-    about += [f"at={_time(at)}"] if at is not None else []
-    seen = tuple(dict.fromkeys((*flags, *suspicions(text))))
-    about += [f'flags="{", ".join(seen)}"'] if seen else []
-    return f"<data {number} {' '.join(about)}>\n{redacted(text)[0]}\n</data {number}>"
+    about = _about(origin, trust, agent, at)
+    return _frame(nonce or _nonce(), about, [*flags, *suspicions(text)], redacted(text)[0])
 
 
 def delimited(things: Sequence[Hit | Memory | Message], *, nonce: str | None = None) -> Marked:
     """Return what to show of memories and messages, each in its frame, all with one number."""
     number = nonce or _nonce()
-    return Marked(number, NOTE.format(nonce=number), [_framed(one, number) for one in things])
+    texts = [_text(one) for one in things]
+    odd = bool(_likely("\n".join(texts)))  # mostly none of them is, which is seen for all at once
+    framed = [
+        _frame(number, about, [*flags, *(suspicions(text) if odd else ())], kept)
+        for (about, flags), text, kept in zip(map(_source, things), texts, shown(texts), strict=True)
+    ]
+    return Marked(number, NOTE.format(nonce=number), framed)
 
 
-def _framed(one: Hit | Memory | Message, nonce: str) -> str:
+def _text(one: Hit | Memory | Message) -> str:
+    if isinstance(one, Hit):
+        return one.text
+    return "\n".join(filter(None, [one.subject if isinstance(one, Message) else one.title, one.body]))
+
+
+def _source(one: Hit | Memory | Message) -> tuple[str, list[str]]:
+    """Return where something comes from, as its frame says it, and what was suspicious about it when it came."""
     if isinstance(one, Message):
-        text = f"{one.subject}\n{one.body}" if one.subject else one.body
-        return marked(text, agent=one.sender, at=one.created, flags=one.flags, nonce=nonce)
+        return _about("agent", 1, one.sender, one.created), one.flags
     memory = one.memory if isinstance(one, Hit) else one
-    text = one.text if isinstance(one, Hit) else "\n".join(filter(None, [memory.title, memory.body]))
-    return marked(
-        text,
-        origin=memory.origin,
-        trust=memory.trust,
-        agent=memory.agent,
-        at=memory.created,
-        flags=memory.flags,
-        nonce=nonce,
-    )
+    return _about(memory.origin, memory.trust, memory.agent, memory.created), memory.flags
+
+
+def _about(origin: str, trust: int, agent: str | None, at: int | None) -> str:
+    named, then = f" agent={agent}" if agent else "", f" at={_time(at)}" if at is not None else ""
+    return f"origin={origin} trust={trust}{named}{then}"
+
+
+def _frame(nonce: str, about: str, flags: Sequence[str], text: str) -> str:
+    seen = f' flags="{", ".join(dict.fromkeys(flags))}"' if flags else ""
+    return f"<data {nonce} {about}{seen}>\n{text}\n</data {nonce}>"
 
 
 def _nonce() -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from orchestrator_memory.changing import PIN, QUOTA, SAME, USED, VOTE, Changes
-from orchestrator_memory.errors import Refused
+from orchestrator_memory.door import Busy
+from orchestrator_memory.errors import Refused, Unavailable
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.intake import number, taken
 from orchestrator_memory.reading import BY_ID, HISTORY, LINKS, LIST, subject, value
@@ -20,6 +22,8 @@ from orchestrator_memory.writing import chosen, draft
 
 __all__ = ["MOST", "QUOTA", "Memories"]
 
+MANY = 100
+"""Recalled memories that are counted together: each of them is another page to write."""
 RELATIONS = ("supports", "contradicts", "supersedes", "derived_from", "about")
 
 
@@ -97,18 +101,18 @@ class Memories:
         if expires is not None and expires <= at:
             raise Refused("expires", "has passed.", then="Times are microseconds since 1970, UTC.")
         with self._ground.write() as db:
-            if self._seen:
+            if len(self._seen) >= MANY:
                 self._count(db)
-            author = None if agent is None else self._ground.met(db, agent)
-            which = {"project": self._ground.project, "agent": author or 0, "kind": kind}
-            same = SAME(db, **which, digest=one.columns["digest"]).fetchone()
+            author, spoken = self._ground.who(db, agent, session)
+            digest = one.columns["digest"]
+            same = SAME(db, project=self._ground.project, agent=author or 0, kind=kind, digest=digest).fetchone()
             if same is None:
                 memory = self._changes.new(
                     db,
                     one,
                     agent=agent,
                     author=author,
-                    session=self._ground.session(db, session),
+                    session=spoken,
                     at=at,
                     valid_from=at if valid_from is None else valid_from,
                     expires=expires,
@@ -284,10 +288,13 @@ class Memories:
         written = Change(operation="written", by=one.agent, version=1, at=one.created)
         return [written, *(Change(**{**dict(row), "change": json.loads(row["change"])}) for row in rows)]
 
+    def settle(self) -> None:
+        """Write down how often what was recalled was, unless somebody else is writing; `remember` does it in time."""
+        if self._seen and not self._ground.read_only:
+            with suppress(Busy, Unavailable), self._ground.door.turn(wait=False), self._ground.write() as db:
+                self._count(db)
+
     def _count(self, db: sqlite3.Connection) -> None:
-        """Count what was recalled since the last write; a recall itself writes nothing, and so waits for nobody."""
-        times: Counter[str] = Counter()
-        while self._seen:
-            times[self._seen.popleft()] += 1
-        for uid, often in times.items():
-            USED(db, uid=uid, times=often, at=self._ground.clock())
+        """Count what was recalled; a recall itself writes nothing, and so waits for nobody."""
+        times = Counter(self._seen.popleft() for _ in range(len(self._seen)))
+        db.execute(USED, {"seen": json.dumps(times), "at": self._ground.clock()})

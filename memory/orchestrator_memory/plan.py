@@ -19,6 +19,8 @@ of it counts once for each question that has the word."""
 LOOK, LEAST = 5000, 2
 """Rows that are looked at, of all terms together: those terms are looked for that are rare for what they weigh, and at
 least so many. So a recall takes the same time however many memories there are."""
+KEPT = 60_000_000
+"""Microseconds for which it is enough to know about how frequent a term is."""
 # FTS5 knows in how many rows a term is, but by its stem; so rows are counted, up to as many as make a difference.
 COUNT = """
 SELECT (SELECT count(*) FROM (SELECT 1 FROM memory_words WHERE memory_words MATCH term.value LIMIT :most))
@@ -30,7 +32,7 @@ class Plan:
     """Makes terms of questions, knowing how frequent they are in a database."""
 
     def __init__(self, ground: Ground) -> None:
-        """Count in a database; what was counted is kept, in each thread, until something is written."""
+        """Count in a database; what was counted is kept for a while, in each thread."""
         self._ground = ground
         self._counted = threading.local()
 
@@ -62,18 +64,39 @@ class Plan:
         return _few([*found, *(one for one in begun if counts[one.match])], counts)
 
     def _counts(self, matches: Iterable[str]) -> dict[str, int]:
-        """Return in how many rows something is, up to as many as are looked at."""
-        db = self._ground.read()
-        version = db.execute("PRAGMA data_version").fetchone()[0]
-        if getattr(self._counted, "version", None) != version:
-            self._counted.version, self._counted.counts = version, {}
-        known: dict[str, int] = self._counted.counts
+        """Return in how many rows something is, or was within a minute, up to as many as are looked at."""
+        db, now = self._ground.door.near(), self._ground.clock()
+        version = (
+            id(db),
+            db.execute("PRAGMA data_version").fetchone()[0],
+            db.total_changes,
+        )  # by others, and by this one
+        kept: _Kept | None = getattr(self._counted, "kept", None)
+        if kept is None or not 0 <= now - kept.since < KEPT:
+            kept = self._counted.kept = _Kept(now)
+        if kept.version != version:
+            kept.version = version
+            kept.nowhere.clear()
         asked = dict.fromkeys(matches)
-        missing = [one for one in asked if one not in known]
+        missing = [one for one in asked if one not in kept.counts and one not in kept.nowhere]
         if missing:
-            rows = db.execute(COUNT, {"terms": json.dumps(missing), "most": LOOK + 1})
-            known.update(zip(missing, (row[0] for row in rows), strict=True))
-        return {one: known[one] for one in asked}
+            rows = db.execute(COUNT, {"terms": json.dumps(missing), "most": LOOK + 1}).fetchall()
+            for one, (count,) in zip(missing, rows, strict=True):
+                if count:
+                    kept.counts[one] = count
+                else:
+                    kept.nowhere.add(one)
+        return {one: kept.counts.get(one, 0) for one in asked}
+
+
+class _Kept:
+    """What was counted: how frequent a term is, for a while; that nobody has it, until something is written."""
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.version: tuple[int, int, int] | None = None
+        self.counts: dict[str, int] = {}
+        self.nowhere: set[str] = set()
 
 
 def _few(found: Sequence[Term], counts: dict[str, int]) -> list[Term]:

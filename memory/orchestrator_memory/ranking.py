@@ -17,13 +17,14 @@ The score is the product of its parts:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator_memory.terms import begins, quoted
 from orchestrator_memory.values import Memory
 
-__all__ = ["BITS", "PARTS", "RANKED", "WEIGHED", "Term", "matched", "why"]
+__all__ = ["BITS", "PARTS", "Term", "matched", "ranked", "weighed", "why"]
 
 PARTS = ("text", "breadth", "fused", "recency", "importance", "feedback", "trust", "pinned")
 BITS = 62
@@ -50,35 +51,56 @@ WITH term AS MATERIALIZED (
 )
 """
 LISTED = "WITH found AS (SELECT value AS id, 0 AS terms, 1.0 AS text, 1.0 AS breadth FROM json_each(:listed))"
-SCORED = """
-, scored AS (
+WEIGHTS = {
+    "recency": "iif(m.pinned, 1.0, 0.5 + 0.5 * exp(-max(0, :now - m.updated_at) / 2592000000000.0))",
+    "importance": "0.5 + m.importance",
+    "feedback": "0.5 + (m.helpful + 1.0) / (m.helpful + m.harmful + 2.0)",
+    "trust": "CASE m.trust WHEN 0 THEN 0.8 WHEN 1 THEN 1.0 ELSE 1.1 END",
+    "pinned": "iif(m.pinned, 1.25, 1.0)",
+}
+# What is known of each that has a term is one number; the parts of it are told of the best alone.
+BEST = f"""
+, best AS MATERIALIZED (
     SELECT m.id, found.terms, found.text, found.breadth,
-           iif(m.pinned, 1.0, 0.5 + 0.5 * exp(-max(0, :now - m.updated_at) / 2592000000000.0)) AS recency,
-           0.5 + m.importance AS importance,
-           0.5 + (m.helpful + 1.0) / (m.helpful + m.harmful + 2.0) AS feedback,
-           CASE m.trust WHEN 0 THEN 0.8 WHEN 1 THEN 1.0 ELSE 1.1 END AS trust,
-           iif(m.pinned, 1.25, 1.0) AS pinned
+           found.text * found.breadth * {" * ".join(f"({one})" for one in WEIGHTS.values())} AS score
     FROM found CROSS JOIN memory AS m ON m.id = found.id
     WHERE m.project_id = :project
-      AND (m.valid_to IS NULL OR (:superseded AND m.superseded_by IS NOT NULL))
       AND (m.expires_at IS NULL OR m.expires_at > :now)
       AND m.valid_from <= :now
-      AND m.trust >= :trust
-      AND (:kinds IS NULL OR m.kind IN (SELECT value FROM json_each(:kinds)))
-      AND (:agent IS NULL OR m.agent_id = :agent)
-      AND (:area IS NULL OR m.area = :area)
-      AND (:since IS NULL OR m.created_at >= :since)
-      AND (:tags IS NULL OR NOT EXISTS (
-          SELECT 1 FROM json_each(:tags) AS wanted WHERE wanted.value NOT IN (SELECT value FROM json_each(m.tags))
-      ))
+      AND {{conditions}}
+    ORDER BY score DESC, m.id DESC
+    LIMIT :most
 )
-SELECT *, text * breadth * recency * importance * feedback * trust * pinned AS score
-FROM scored
-ORDER BY score DESC, id DESC
-LIMIT :most
-"""
-RANKED, WEIGHED = FOUND + SCORED, LISTED + SCORED
-"""The best of what has the ``terms``; what the memories that are ``listed`` count, whatever they say."""
+SELECT best.*, {", ".join(f"{one} AS {name}" for name, one in WEIGHTS.items())}
+FROM best CROSS JOIN memory AS m ON m.id = best.id
+ORDER BY score DESC, best.id DESC
+"""  # noqa: S608 - of constants
+VALID = {False: "m.valid_to IS NULL", True: "(m.valid_to IS NULL OR m.superseded_by IS NOT NULL)"}
+FILTERS = {
+    "kinds": "m.kind IN (SELECT value FROM json_each(:kinds))",
+    "agent": "m.agent_id = :agent",
+    "area": "m.area = :area",
+    "since": "m.created_at >= :since",
+    "trust": "m.trust >= :trust",
+    "tags": """NOT EXISTS (
+        SELECT 1 FROM json_each(:tags) AS wanted WHERE wanted.value NOT IN (SELECT value FROM json_each(m.tags))
+    )""",
+}
+
+
+def ranked(given: Mapping[str, Any]) -> str:
+    """Return the statement for the best of what has the ``terms``, narrowed to what is ``given``."""
+    return FOUND + _best(given)
+
+
+def weighed(given: Mapping[str, Any]) -> str:
+    """Return the statement for what the memories that are ``listed`` count, whatever they say; narrowed likewise."""
+    return LISTED + _best(given)
+
+
+def _best(given: Mapping[str, Any]) -> str:
+    wanted = [text for name, text in FILTERS.items() if given[name] is not None]
+    return BEST.format(conditions=" AND ".join([VALID[given["superseded"]], *wanted]))
 
 
 @dataclass(frozen=True)

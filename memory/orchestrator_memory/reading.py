@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from orchestrator_memory.compiled import Statement, among, of, p
-from orchestrator_memory.redaction import redacted
+from orchestrator_memory.redaction import shown
 from orchestrator_memory.sqlite import sqlite3
 from orchestrator_memory.tables import Agent, Event, Link
 from orchestrator_memory.tables import Memory as Row
 from orchestrator_memory.values import Memory
 
-__all__ = ["BY_ID", "BY_UID", "HISTORY", "LINKS", "LIST", "M", "memories", "subject", "value"]
+__all__ = ["BY_ID", "BY_UID", "HISTORY", "LINKS", "LIST", "M", "memories", "subject", "value", "values"]
 
 M, A, E, L = of(Row).c, of(Agent).c, of(Event).c, of(Link).c
 LATER = of(Row).alias("later")
@@ -69,34 +70,54 @@ def subject(uid: str) -> str:
 
 def value(row: sqlite3.Row) -> Memory:
     """Return a row of `memories` as the value that it is; what has become known as a secret since is taken out."""
-    return Memory.model_construct(
-        uid=row["uid"],
-        kind=row["kind"],
-        area=row["area"],
-        title=redacted(row["title"])[0],
-        body=redacted(row["body"])[0],
-        data=json.loads(row["data"]),
-        tags=json.loads(row["tags"]),
-        impact=row["impact"],
-        importance=row["importance"],
-        confidence=row["confidence"],
-        evidence=json.loads(row["evidence"]),
-        agent=row["agent"],
-        run=row["run"],
-        origin=row["origin"],
-        trust=row["trust"],
-        source=row["source"],
-        flags=json.loads(row["flags"]),
-        created=row["created_at"],
-        updated=row["updated_at"],
-        valid_from=row["valid_from"],
-        valid_to=row["valid_to"],
-        superseded_by=row["superseded_by"],
-        expires=row["expires_at"],
-        pinned=bool(row["pinned"]),
-        times=row["times"],
-        used=row["used"],
-        helpful=row["helpful"],
-        harmful=row["harmful"],
-        version=row["version"],
+    return values([row])[0]
+
+
+def values(rows: Sequence[sqlite3.Row]) -> list[Memory]:
+    """Return rows of `memories` as values; see `value`."""
+    texts = shown([text for row in rows for text in (row["title"], row["body"])])
+    return [_value(row, texts[2 * place], texts[2 * place + 1]) for place, row in enumerate(rows)]
+
+
+def _value(row: sqlite3.Row, title: str, body: str) -> Memory:
+    return Memory.made(
+        {
+            "uid": row["uid"],
+            "kind": row["kind"],
+            "area": row["area"],
+            "title": title,
+            "body": body,
+            "data": _object(row["data"]),
+            "tags": _list(row["tags"]),
+            "impact": row["impact"],
+            "importance": row["importance"],
+            "confidence": row["confidence"],
+            "evidence": _object(row["evidence"]),
+            "agent": row["agent"],
+            "run": row["run"],
+            "origin": row["origin"],
+            "trust": row["trust"],
+            "source": row["source"],
+            "flags": _list(row["flags"]),
+            "created": row["created_at"],
+            "updated": row["updated_at"],
+            "valid_from": row["valid_from"],
+            "valid_to": row["valid_to"],
+            "superseded_by": row["superseded_by"],
+            "expires": row["expires_at"],
+            "pinned": bool(row["pinned"]),
+            "times": row["times"],
+            "used": row["used"],
+            "helpful": row["helpful"],
+            "harmful": row["harmful"],
+            "version": row["version"],
+        }
     )
+
+
+def _object(text: str) -> dict[str, Any]:
+    return {} if text == "{}" else json.loads(text)
+
+
+def _list(text: str) -> list[str]:
+    return [] if text == "[]" else json.loads(text)

@@ -15,8 +15,8 @@ from orchestrator_memory.errors import Refused
 from orchestrator_memory.ground import Ground
 from orchestrator_memory.intake import number
 from orchestrator_memory.plan import Plan
-from orchestrator_memory.ranking import PARTS, RANKED, WEIGHED, Term, matched, why
-from orchestrator_memory.reading import M, memories, value
+from orchestrator_memory.ranking import PARTS, Term, matched, ranked, weighed, why
+from orchestrator_memory.reading import M, memories, values
 from orchestrator_memory.values import Hit, Kind, Recalled
 from orchestrator_memory.vectors import POOL, Embedder, Vectors
 from orchestrator_memory.writing import chosen
@@ -63,36 +63,39 @@ class Recall:
         number("trust", wanted.trust, 0, 3)
         given = self._given(wanted)
         asked = self._plan(queries)
-        ranked = self._ranked(asked, given, most if embedder is None else POOL)
+        best = self._ranked(asked, given, most if embedder is None else POOL)
         if embedder is not None:
-            ranked = self._fused(ranked, self._vectors.near(embedder, queries), given)[:most]
-        listed = json.dumps([one["id"] for one in ranked])
-        rows = {row["id"]: row for row in WHOLE(self._ground.read(), ids=listed).fetchall()}
-        found = [(one, value(rows[one["id"]])) for one in ranked if one["id"] in rows]
+            best = self._fused(best, self._vectors.near(embedder, queries), given)[:most]
+        listed = json.dumps([one["id"] for one in best])
+        rows = WHOLE(self._ground.door.near(), ids=listed).fetchall()
+        whole = dict(zip((row["id"] for row in rows), values(rows), strict=True))
+        found = [(one, whole[one["id"]]) for one in best if one["id"] in whole]
         texts = fitted([f"{memory.title}\n{memory.body}".strip() for _, memory in found], tokens)
         hits = [
-            Hit.model_construct(
-                memory=memory,
-                score=one["score"],
-                parts={name: one[name] for name in PARTS if name in one},
-                why=why(matched(asked, one["terms"]), memory, given["now"]),
-                text=text,
+            Hit.made(
+                {
+                    "memory": memory,
+                    "score": one["score"],
+                    "parts": {name: one[name] for name in PARTS if name in one},
+                    "why": why(matched(asked, one["terms"]), memory, given["now"]),
+                    "text": text,
+                }
             )
             for (one, memory), text in zip(found, texts, strict=False)
         ]
         size = sum(len(text.encode()) for text in texts)
-        return Recalled(hits=hits, left=len(found) - len(hits), tokens=counted(size))
+        return Recalled.made({"hits": hits, "left": len(found) - len(hits), "tokens": counted(size)})
 
     def _ranked(self, asked: Sequence[Term], given: dict[str, Any], most: int) -> list[dict[str, Any]]:
         """Return what has the terms, best first, with the parts of each score."""
         if not asked:
             return []
         listed = json.dumps([[one.match, one.weight] for one in asked])
-        rows = self._ground.read().execute(RANKED, {"terms": listed, "most": most, **given})
+        rows = self._ground.door.near().execute(ranked(given), {"terms": listed, "most": most, **given})
         return [dict(row) for row in rows.fetchall()]
 
     def _fused(
-        self, ranked: Sequence[dict[str, Any]], near: dict[int, float], given: dict[str, Any]
+        self, worded: Sequence[dict[str, Any]], near: dict[int, float], given: dict[str, Any]
     ) -> list[dict[str, Any]]:
         """Return what has the words or is near in meaning, best first.
 
@@ -100,9 +103,9 @@ class Recall:
         Clarke & Buettcher, "Reciprocal rank fusion outperforms Condorcet", 2009).
         """
         listed = {"listed": json.dumps(list(near)), "most": len(near), **given}
-        rows = {row["id"]: dict(row) for row in self._ground.read().execute(WEIGHED, listed).fetchall()}
-        rows |= {one["id"]: one for one in ranked}
-        said = sorted(ranked, key=lambda one: (-one["text"] * one["breadth"], -one["id"]))
+        rows = {row["id"]: dict(row) for row in self._ground.read().execute(weighed(given), listed).fetchall()}
+        rows |= {one["id"]: one for one in worded}
+        said = sorted(worded, key=lambda one: (-one["text"] * one["breadth"], -one["id"]))
         orders = [[one["id"] for one in said], [one for one in near if one in rows]]
         for one in rows.values():
             del one["text"], one["breadth"]
@@ -124,8 +127,8 @@ class Recall:
             "area": None if wanted.area is None else wanted.area.strip().casefold(),
             "tags": json.dumps([one.strip().casefold() for one in wanted.tags]) if wanted.tags else None,
             "since": wanted.since,
-            "superseded": int(wanted.superseded),
-            "trust": wanted.trust,
+            "superseded": wanted.superseded,
+            "trust": wanted.trust or None,
         }
 
 

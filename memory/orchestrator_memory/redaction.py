@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-__all__ = ["known", "named", "redacted", "redacted_value"]
+__all__ = ["known", "named", "redacted", "redacted_value", "shown"]
 
 
 class Shape(NamedTuple):
@@ -159,12 +159,25 @@ def redacted(text: str) -> tuple[str, int]:
         if value in text:
             found += text.count(value)
             text = text.replace(value, "[redacted: known secret]")
-    small = text.lower()
-    likely = [numbers for hint, numbers in OF_HINT if hint in small]
-    for number in sorted({number for numbers in likely for number in numbers}) if likely else ():
+    for number in _likely(text):
         text, more = _without(text, SHAPES[number])
         found += more
     return text, found
+
+
+def shown(texts: Sequence[str]) -> list[str]:
+    """Return texts without their secrets; where none of them can have any, that is seen for all of them at once."""
+    whole = "\n".join(texts)
+    if not _likely(whole) and not any(value in whole for value in _known):
+        return list(texts)
+    return [redacted(one)[0] for one in texts]
+
+
+def _likely(text: str) -> list[int]:
+    """Return which shapes a text may have, by what must stand in its small letters."""
+    small = text.lower()
+    likely = [numbers for hint, numbers in OF_HINT if hint in small]
+    return sorted({number for numbers in likely for number in numbers}) if likely else []
 
 
 def redacted_value(name: str, value: str) -> tuple[str, int]:

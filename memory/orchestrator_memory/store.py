@@ -154,6 +154,7 @@ class MemoryStore:
 
     def close(self) -> None:
         """Close the database."""
+        self.memories.settle()
         self.door.close()
 
     def __enter__(self) -> Self:

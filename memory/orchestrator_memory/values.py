@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -35,12 +35,23 @@ Impact = Literal["low", "medium", "high", "critical"]
 Origin = Literal["agent", "user", "tool", "run", "import"]
 Outcome = Literal["running", "success", "partial", "failure", "cancelled"]
 Priority = Literal["low", "normal", "high", "urgent"]
+_set = object.__setattr__
 
 
 class Value(BaseModel):
     """A frozen value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    @classmethod
+    def made(cls, values: dict[str, Any]) -> Self:
+        """Return a value of all its fields, unchecked, as `model_construct` would in several times the time."""
+        one = cls.__new__(cls)
+        _set(one, "__dict__", values)
+        _set(one, "__pydantic_fields_set__", set(values))
+        _set(one, "__pydantic_extra__", None)
+        _set(one, "__pydantic_private__", None)
+        return one
 
 
 class Agent(Value):

@@ -52,7 +52,7 @@ class Draft:
             NEW | self.columns | {"tags": self.tags, "data": self.data, "evidence": self.evidence, "flags": self.flags}
         )
         del kept["digest"]
-        return Memory.model_construct(**kept, **more)
+        return Memory.made(kept | more)
 
 
 def draft(

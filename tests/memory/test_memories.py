@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator_memory import changing
+from orchestrator_memory import changing, memories
 from orchestrator_memory.errors import Conflict, NotFound, NotYours, Refused
 from orchestrator_memory.store import MemoryStore
 
@@ -277,10 +277,27 @@ def test_a_project_has_room_for_so_many_memories(store: MemoryStore, monkeypatch
     assert not store.memories.remember("Fact 0", agent="ann").new
 
 
-def test_recalled_memories_are_counted_with_the_next_write(store: MemoryStore, clock: Any) -> None:
+def test_recalled_memories_are_counted_together_when_there_are_many_and_at_the_end(store: MemoryStore) -> None:
     uid = store.memories.remember(LEAK, agent="ann").memory.uid
-    for _ in range(3):
+    for _ in range(memories.MANY - 1):
         assert len(store.memories.recall(["last bill"]).hits) == 1
-    assert store.memories.get(uid).used == 0
     store.memories.remember(FIXED, agent="ann")
-    assert (store.memories.get(uid).used, store.memories.get(uid).version) == (3, 1)
+    assert store.memories.get(uid).used == 0
+    store.memories.recall(["last bill"])
+    store.memories.remember("Something else.", agent="ann")
+    assert (store.memories.get(uid).used, store.memories.get(uid).version) == (memories.MANY, 1)
+    store.memories.recall(["last bill"])
+    store.close()
+    with MemoryStore.open(store.door.path, store.project) as again:
+        assert again.memories.get(uid).used == memories.MANY + 1
+
+
+def test_what_is_returned_unchecked_is_what_a_check_would_make_of_it(store: MemoryStore) -> None:
+    about: dict[str, Any] = {"tags": ["churn"], "evidence": {"metrics": {"roc_auc": 0.9}}, "data": {"n": 1}}
+    written = store.memories.remember(LEAK, agent="ann", title="Leak", **about).memory
+    read = store.memories.get(written.uid)
+    [hit] = store.memories.recall(["last bill"]).hits
+    for one in (written, read, hit.memory, hit):
+        assert type(one).model_validate_json(one.model_dump_json()) == one
+        assert one.model_fields_set == set(type(one).model_fields)
+    assert written == read == hit.memory

@@ -292,3 +292,35 @@ def test_a_recall_does_not_wait_for_who_is_writing(store: MemoryStore) -> None:
         reader.start()
         reader.join(timeout=60)
         assert answers == [["About the zebra."]]
+
+
+def test_in_a_turn_of_its_own_a_recall_knows_at_once_what_was_written_here_and_elsewhere(store: MemoryStore) -> None:
+    with store.door.turn():
+        assert found(store, "zebra", "okapi") == []
+        store.memories.remember("About the zebra.", agent="ann")
+        assert found(store, "zebra", "okapi") == ["About the zebra."]
+        with store.door.write() as db:
+            assert store.door.near() is not db, "what is read in a transaction is what was before"
+        assert store.door.near() is db
+    with MemoryStore.open(store.door.path, store.project) as other:
+        other.memories.remember("About the okapi.", agent="ann")
+    with store.door.turn():
+        assert set(found(store, "zebra", "okapi")) == {"About the zebra.", "About the okapi."}
+
+
+def test_how_frequent_words_are_is_counted_anew_after_a_minute(
+    store: MemoryStore, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "LOOK", 3)
+    for number in range(2):
+        store.memories.remember(f"A drift of {number} points.", agent="ann")
+    assert len(found(store, "drift calibration")) == 2
+    for number in range(2, 6):
+        store.memories.remember(f"A drift of {number} points.", agent="ann")
+    store.memories.remember("Calibration helps.", agent="ann")
+    store.memories.remember("So does a bigger sample, calibrated.", agent="ann")
+    before = {one.memory.body for one in store.memories.recall(["drift calibration sample"], most=20).hits}
+    clock.pass_by(61)
+    after = {one.memory.body for one in store.memories.recall(["drift calibration sample"], most=20).hits}
+    assert sum("drift" in one for one in before) == 6
+    assert not any("drift" in one for one in after), "it stands everywhere, and the others tell more"

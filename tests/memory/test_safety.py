@@ -19,7 +19,7 @@ from orchestrator_memory.cleaning import cleaned, deceiving
 from orchestrator_memory.errors import Refused
 from orchestrator_memory.intake import taken, values
 from orchestrator_memory.marking import FLAGS, delimited, marked, suspicions
-from orchestrator_memory.redaction import known, named, redacted, redacted_value
+from orchestrator_memory.redaction import known, named, redacted, redacted_value, shown
 from orchestrator_memory.store import MemoryStore
 from orchestrator_memory.values import Hit, Memory, Message
 
@@ -168,6 +168,15 @@ def test_a_value_that_is_known_to_be_secret_is_taken_out_wherever_it_stands(forg
         2,
     )
     assert redacted("false-friend-1 and short") == ("false-friend-1 and short", 0)
+
+
+def test_of_several_texts_each_is_shown_without_its_secrets_and_the_others_are_as_they_were() -> None:
+    texts = ["the mean of ten folds", f"the token ghp_{drawn(36)} of the build", "", "postgres://ml:x9!zz@db/f"]
+    assert shown(texts) == [redacted(one)[0] for one in texts]
+    assert shown(texts[:1]) == texts[:1]
+    assert shown([]) == []
+    known(["plain-words-2026"])
+    assert shown(["it said plain-words-2026", "nothing"]) == ["it said [redacted: known secret]", "nothing"]
 
 
 def test_a_path_under_a_name_that_says_secret_is_none() -> None:
