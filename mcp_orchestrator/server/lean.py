@@ -30,7 +30,7 @@ from orchestrator_memory.errors import MemoryFailure
 __all__ = ["LeanTool", "lean", "spoken"]
 
 CONFIRM = "confirm"
-ASKED = {"type": "string", "description": "Only as an error told you, after the person's yes."}
+ASKED = {"type": "string", "description": "As an error tells."}
 NEEDLESS: list[tuple[str, Any]] = [("default", None), ("additionalProperties", True)]
 
 
