@@ -43,8 +43,9 @@ class _Asked:
         self.sent = 0
 
     def line(self) -> bytes:
-        if self.sent and self.message["method"] == "tools/call":
-            self.message["params"]["_meta"][f"{MARK}resent"] = True
+        about = _params(self.message).get("_meta") if self.message["method"] in {"tools/call", LISTENING} else None
+        if self.sent and _is(about, dict):
+            about[f"{MARK}resent"] = True
         return json.dumps(self.message, separators=(",", ":")).encode() + b"\n"
 
 
