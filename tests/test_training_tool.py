@@ -143,6 +143,8 @@ REFUSED: dict[str, tuple[str | None, dict[str, Any], str]] = {
     "an empty file": ("", {}, r"t\.csv.*empty"),
     "a file outside the roots": (None, {"data": "/etc/passwd"}, r"/etc/passwd.*outside.*ROOTS"),
     "a path that climbs out": (None, {"data": "../t.csv"}, r"\.\./t\.csv.*outside"),
+    "an address": (None, {"data": "http://127.0.0.1/t.csv"}, r"http:// addresses are not read.*Download"),
+    "the address of a file": (None, {"data": "file:///etc/passwd"}, r"file:// addresses are not read"),
     "a target that is not there": (None, {"target": "z"}, r"target.*'z'.*y"),
     "one class": ("x,y\n" + "1,a\n2,a\n3,a\n" * 9, {}, r"'y'.*every row is of the class 'a'"),
     "a class with one row": ("x,y\n" + ROWS + "9,c\n", {}, r"'y', row 21: the class 'c' has one row.*add rows"),

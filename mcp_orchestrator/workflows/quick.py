@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_orchestrator.core.engine import Call
+from mcp_orchestrator.methods.tables.sources import remote
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.values import Dataset
 
@@ -37,6 +38,6 @@ async def load_if_quick(
 
 
 def _slow(path: Path, text: str) -> bool:
-    if "://" in text:
-        return not text.startswith("dataset://")
+    if "://" in text:  # a database may take its time; what is no database is refused at once
+        return not (text.startswith("dataset://") or remote(text))
     return path.is_file() and path.stat().st_size > QUICK_BYTES
