@@ -43,9 +43,10 @@ class _Asked:
         self.sent = 0
 
     def line(self) -> bytes:
-        about = _params(self.message).get("_meta") if self.message["method"] in {"tools/call", LISTENING} else None
-        if self.sent and _is(about, dict):
-            about[f"{MARK}resent"] = True
+        if self.sent and self.message["method"] in {"tools/call", LISTENING}:
+            about = _params(self.message).get("_meta", {})
+            if _is(about, dict):
+                about[f"{MARK}resent"] = True
         return json.dumps(self.message, separators=(",", ":")).encode() + b"\n"
 
 
