@@ -1,4 +1,4 @@
-"""What can be read by its address: runs, in `history`, the memory, models and components, as the tools tell them."""
+"""What can be read by its address: runs (`history`, `pictures`), memory, models, components, as the tools tell them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from mcp.server.mcpserver import MCPServer
 
 from mcp_orchestrator.app import Orchestrator
-from mcp_orchestrator.server import history, memory
+from mcp_orchestrator.server import history, memory, pictures
 from mcp_orchestrator.server.history import found
 from mcp_orchestrator.server.results import compact
 from mcp_orchestrator.server.session import Session, orchestrator
@@ -22,6 +22,7 @@ JSON = "application/json"
 def publish(server: MCPServer[Orchestrator]) -> None:
     """Add the resources to a server."""
     history.publish(server)
+    pictures.publish(server)
     memory.publish(server)
     server.resource("model://{name}", name="model", title="A registered model", mime_type=JSON)(model)
     server.resource("component://{name}", name="component", title="A component", mime_type=JSON)(component)

@@ -13,6 +13,7 @@ from mcp.server.mcpserver import MCPServer
 
 from mcp_orchestrator.release import version
 from mcp_orchestrator.server.completion import publish as complete
+from mcp_orchestrator.server.page import apps
 from mcp_orchestrator.server.skills import Skills
 from mcp_orchestrator.server.subscriptions import publish as subscribe
 from mcp_orchestrator.server.tasks import Tasks
@@ -75,7 +76,7 @@ def shell(lifespan: Callable[[MCPServer[Any]], AbstractAsyncContextManager[Any]]
         instructions=INSTRUCTIONS,
         version=version(),
         lifespan=lifespan,
-        extensions=[Tasks(), Skills()],
+        extensions=[Tasks(), Skills(), apps()],
         log_level="WARNING",
     )
     subscribe(server)  # what it can do is part of who it is

@@ -1,6 +1,7 @@
 """The tools: a file for each kind of thing, and the one list of what is published and how it behaves."""
 
 from mcp_orchestrator.server.lean import LeanTool, lean
+from mcp_orchestrator.server.page import ADDRESS
 from mcp_orchestrator.server.scopes import moves_alias
 from mcp_orchestrator.server.tools import components, data, memory, messages, models, runs, state, tasks, workflows
 
@@ -13,12 +14,13 @@ def published() -> list[LeanTool]:
         lean(state.initialize_orchestrator, "Initialize", repeatable=True, entry=True),
         lean(state.get_orchestrator_status, "Status", reads=True, hint="orchestrator state, runs at work, workers"),
         lean(data.inspect_dataset, "Inspect data", repeatable=True, entry=True),
-        lean(workflows.run_ml_training_workflow, "Train a model", keyed=True, entry=True),
+        lean(workflows.run_ml_training_workflow, "Train a model", keyed=True, entry=True, page=ADDRESS),
         lean(
             workflows.run_ml_evaluation_workflow,
             "Evaluate a model",
             keyed=True,
             hint="test a model on new data, compare two models, drift, calibration",
+            page=ADDRESS,
         ),
         lean(
             workflows.run_workflow,
@@ -27,8 +29,9 @@ def published() -> list[LeanTool]:
             keyed=True,
             promotes=moves_alias,
             hint="a pipeline of one's own: graph of components, conditions, loops, approvals; templates",
+            page=ADDRESS,
         ),
-        lean(runs.get_run, "Wait for a run", reads=True, entry=True),
+        lean(runs.get_run, "Wait for a run", reads=True, entry=True, page=ADDRESS),
         lean(runs.list_runs, "List runs", reads=True, hint="history of trainings and evaluations"),
         lean(runs.control_run, "Control a run", destroys=True, hint="cancel, pause or resume a run"),
         lean(
