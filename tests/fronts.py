@@ -16,7 +16,7 @@ from served import environment
 
 from mcp_orchestrator.core.leadership import Leader, Leadership
 
-__all__ = ["HELLO", "Front", "front", "host", "kill"]
+__all__ = ["HELLO", "META", "Front", "front", "host", "kill"]
 
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 META = {

@@ -17,7 +17,7 @@ from typing import Any
 
 import anyio
 import pytest
-from fronts import front, host, kill
+from fronts import META, front, host, kill
 from served import environment, training
 from terminal import answer, ask, start
 
@@ -127,6 +127,54 @@ def test_the_service_manager_is_told_when_it_is_ready_and_when_it_stops(
             _, errors = process.communicate()
     assert process.returncode == Exit.OK
     assert errors == ""
+
+
+def test_a_host_is_stopped_although_its_front_is_held_and_its_client_reads_nothing(project: Path) -> None:
+    with front(project) as client:
+        client.begin()
+        for _ in range(100):
+            client.send("tools/list")
+        os.kill(client.process.pid, signal.SIGSTOP)
+        try:
+            assert answer("host", "stop")["stopped"]
+            assert host(project) is None
+        finally:
+            client.process.kill()
+
+
+def test_a_host_that_cannot_end_is_ended_and_its_log_shows_what_kept_it(project: Path) -> None:
+    (project / "sitecustomize.py").write_text(HELD)
+    environ = {**environment(), "PYTHONPATH": f"{project}{os.pathsep}{environment()['PYTHONPATH']}"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "mcp_orchestrator", "host", "run"], stderr=subprocess.PIPE, text=True, env=environ
+    ) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not answer("host", "status")["running"]:
+                assert time.monotonic() < deadline
+            process.terminate()
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert "Timeout" in errors
+    assert "in kept" in errors
+    assert host(project) is None
+
+
+HELD = """
+from mcp_orchestrator.core import pool
+from mcp_orchestrator.host import begin
+
+
+async def kept(_pool):
+    import time
+    time.sleep(600)
+
+
+begin.ENDS_WITHIN = 0.5
+pool.Pool.close = kept
+"""
 
 
 @contextmanager
@@ -247,6 +295,20 @@ async def test_a_stopped_host_puts_its_runs_back_and_the_next_one_goes_on(hosted
 async def stop_in_thread(hosted: Hosted, *, drain: bool = False) -> bool:
     """Ask for the stop; there is no lock of a host process to wait for."""
     return await stop(hosted.settings.home, drain=drain)
+
+
+async def test_a_host_ends_although_its_fronts_ask_and_take_no_answers(hosted: Hosted) -> None:
+    asked: dict[str, Any] = {"jsonrpc": "2.0", "method": "tools/list", "params": {"_meta": META}}
+    async with hosted.running():
+        deaf = [await hosted.greeted() for _ in range(3)]
+        for one in deaf:
+            for number in range(30):  # the answers to these are more than the system keeps for who does not read
+                await one.send(json.dumps({**asked, "id": number}).encode())
+        with anyio.fail_after(60):
+            assert await stop_in_thread(hosted)
+            await hosted.ended.wait()
+        for one in deaf:
+            one.close()
 
 
 async def test_a_host_that_is_drained_lets_its_runs_end(hosted: Hosted) -> None:

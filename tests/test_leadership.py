@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import pytest
 from served import environment
 
 from mcp_orchestrator.core.address import address
+from mcp_orchestrator.core.answers import listen
 from mcp_orchestrator.core.leadership import Leadership
 from mcp_orchestrator.core.lines import bound, connected, stranger
-from mcp_orchestrator.core.link import Hello, Link, LinkLost, listen
+from mcp_orchestrator.core.link import Hello, Link, LinkLost
 from mcp_orchestrator.core.membership import SOCKET, Member
 from mcp_orchestrator.core.tasks import Report
 from mcp_orchestrator.errors import NotReady, StateUnavailable, UnknownName
@@ -209,11 +211,11 @@ print(connection.makefile().readline())
 
 
 @asynccontextmanager
-async def serving(home: Path, handlers: dict[str, Any]) -> AsyncGenerator[str]:
+async def serving(home: Path, handlers: dict[str, Any], peers: list[Hello] | None = None) -> AsyncGenerator[str]:
     path = address(str(home), SOCKET)
     with bound(path) as listener:
         async with anyio.create_task_group() as group:
-            group.start_soon(listen, listener, HELLO, handlers)
+            group.start_soon(partial(listen, listener, HELLO, handlers, peers=peers))
             yield path
             group.cancel_scope.cancel()
 
@@ -281,6 +283,62 @@ async def test_a_cancelled_request_has_stopped_on_the_other_side_when_control_re
                 await begun.wait()
                 group.cancel_scope.cancel()
             assert stopped.is_set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{ nonsense",
+        b"[1]",
+        b"[" * 100_000,
+        b'{"verb": "wait", "params": {}}',
+        b'{"id": 1, "verb": "wait"}',
+        b'{"id": 2}',
+        b'{"id": 1, "verb": "wait", "params": {}}\n{"id": 1, "verb": "wait", "params": {}}',
+    ],
+    ids=["no JSON", "no object", "deep", "no id", "no params", "nothing asked", "an id twice"],
+)
+async def test_what_is_no_request_ends_its_connection_and_no_other(line: bytes, tmp_path: Path) -> None:
+    async def wait(_params: dict[str, Any], _report: Report) -> None:
+        await anyio.sleep_forever()
+
+    async def echo(params: dict[str, Any], _report: Report) -> Any:
+        return params
+
+    with anyio.fail_after(30):
+        async with serving(tmp_path, {"wait": wait, "echo": echo}) as path, Link.opened(path, HELLO) as link:
+            lines = connected(path)
+            await lines.send(HELLO.encoded() + b"\n" + line)
+            assert b"hello" in (await lines.receive() or b"")
+            while (said := await lines.receive()) is not None:
+                assert json.loads(said)["code"] == "cancelled"
+            assert await link.ask("echo", {"n": 1}) == {"n": 1}
+            lines.close()
+
+
+@pytest.mark.parametrize("ends", ["who answers", "who asks"])
+async def test_who_takes_no_answer_is_not_waited_for_at_the_end(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = anyio.Event()
+
+    async def much(_params: dict[str, Any], _report: Report) -> str:
+        answered.set()
+        return "x" * 10**7
+
+    monkeypatch.setattr("mcp_orchestrator.core.answers.GRACE", 0.1)
+    peers: list[Hello] = []
+    with anyio.fail_after(30):
+        async with serving(tmp_path, {"much": much}, peers) as path:
+            lines = connected(path)
+            await lines.send(HELLO.encoded() + b'\n{"id": 1, "verb": "much", "params": {}}')
+            await answered.wait()
+            assert len(peers) == 1
+            if ends == "who asks":
+                lines._connection.shutdown(socket.SHUT_WR)
+                while peers:
+                    await anyio.sleep(0.001)
+    lines.close()
 
 
 async def test_who_goes_away_ends_what_it_asked_for(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Lines:
         self._sending = anyio.Lock()
 
     async def send(self, data: bytes) -> None:
-        """Send a message whole; its newline is added.
+        """Send a message whole; its newline is added. Half a message ends the connection: nothing can follow it.
 
         Raises:
             ConnectionError: the other side is gone.
@@ -38,14 +38,18 @@ class Lines:
         """
         left = memoryview(data + b"\n")
         async with self._sending:
-            while left:
-                try:
-                    left = left[self._connection.send(left) :]
-                except BlockingIOError:
-                    with _ending():
-                        await anyio.wait_writable(self._connection)
-                except OSError as error:
-                    raise ConnectionResetError(str(error)) from error
+            try:
+                while left:
+                    try:
+                        left = left[self._connection.send(left) :]
+                    except BlockingIOError:
+                        with _ending():
+                            await anyio.wait_writable(self._connection)
+                    except OSError as error:
+                        raise ConnectionResetError(str(error)) from error
+            finally:
+                if 0 < len(left) <= len(data):
+                    self.close()
 
     async def receive(self) -> bytes | None:
         """Return the next message without its newline, or None when the other side is gone."""

@@ -17,9 +17,10 @@ import anyio
 from anyio.abc import TaskStatus
 
 from mcp_orchestrator.core.address import address
+from mcp_orchestrator.core.answers import Handler, listen
 from mcp_orchestrator.core.leadership import Leadership
 from mcp_orchestrator.core.lines import bound
-from mcp_orchestrator.core.link import Handler, Hello, Link, LinkLost, listen
+from mcp_orchestrator.core.link import Hello, Link, LinkLost
 from mcp_orchestrator.core.tasks import Report
 from mcp_orchestrator.errors import NotReady, StateUnavailable
 

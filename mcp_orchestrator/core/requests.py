@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mcp_orchestrator.core.answers import Handler
 from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.engine import Engine
 from mcp_orchestrator.core.invoke import plain
-from mcp_orchestrator.core.link import Handler
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.core.resources import Resources
 from mcp_orchestrator.core.rows import RunRow

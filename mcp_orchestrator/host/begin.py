@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import socket
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["background", "be"]
 
+ENDS_WITHIN = 60.0
 READY = 2  # the second time that it is not admitted, it has all that it needs to go on at once
 
 
@@ -73,6 +75,7 @@ def be(
         if lock.leads:
             Path(path).unlink(missing_ok=True)
         lock.release()
+        faulthandler.cancel_dump_traceback_later()
 
 
 def background(project: str, descriptor: int) -> None:
@@ -153,4 +156,6 @@ def _loaded(
     from mcp_orchestrator.app import Orchestrator
     from mcp_orchestrator.host.process import Host
 
-    return Host(Orchestrator(settings=settings, preload=True), listener, logged=logged, desk=desk)
+    # What keeps it from ending shows in its log, and keeps it no longer: the next host takes over what is left.
+    leaving = partial(faulthandler.dump_traceback_later, ENDS_WITHIN, exit=True)
+    return Host(Orchestrator(settings=settings, preload=True), listener, logged=logged, desk=desk, leaving=leaving)

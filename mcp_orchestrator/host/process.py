@@ -41,16 +41,18 @@ class Host:
         *,
         logged: bool,
         desk: Desk | None = None,
+        leaving: Callable[[], None] = lambda: None,
     ) -> None:
         """Take the orchestrator and the listening socket, or who gives it once there is no other host (else None).
 
-        A ``desk`` that listens already needs neither. ``logged`` says that the output goes to the log file.
+        A ``desk`` that listens already needs neither. ``logged`` says that the output goes to the log file; ``leaving``
+        is called when it begins to stop.
         """
         self._orchestrator, self._listener, self._logged = orchestrator, listener, logged
         self._desk = desk or Desk()
         furnish(self._desk.server)
         self._schedules = Schedules(orchestrator.journal)
-        self._stop = anyio.Event()
+        self._stop, self._leaving = anyio.Event(), leaving
         self._why = ""
         self._draining = False
         self._begun = 0.0
@@ -97,12 +99,15 @@ class Host:
             await self._stop.wait()
             log.info("stopping: %s", self._why)
             announce("STOPPING=1")
-            for session in list(self._desk.sessions):
-                await session.end()
+            async with anyio.create_task_group() as told:  # side by side: some may not listen
+                for session in list(self._desk.sessions):
+                    told.start_soon(session.end)
 
     def end(self, why: str) -> None:
         """Stop in good order."""
         self._why = self._why or why
+        if not self._stop.is_set():
+            self._leaving()
         self._stop.set()
 
     async def _signals(self) -> None:
