@@ -63,7 +63,7 @@ async def test_what_one_agent_keeps_another_finds_as_data_with_its_score_and_why
         assert {"origin=agent", "trust=1", "agent=trainer"} <= set(framed(first["text"])[0].split())
         assert first["score"] > 0
         assert "tenure" in first["why"]
-        assert first["created"].endswith("Z")
+        assert re.search(r" at=20[-0-9]+T[:0-9]+Z$", framed(first["text"])[0])
         assert all(one["score"] <= first["score"] for one in found["memories"])
 
 

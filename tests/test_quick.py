@@ -53,7 +53,6 @@ async def test_work_of_a_kind_is_done_by_the_loop_once_it_is_known_to_be_short(
     [kind] = usual
     usual[kind] = quick.QUICK / 2
     assert await quickly(held, work) == here
-    assert await quickly(held, work, writes=False) == here
     usual[kind] = quick.QUICK * 2
     assert await quickly(held, work) != here
     for _ in range(60):
@@ -121,7 +120,7 @@ async def test_agents_who_take_their_names_while_others_write_do_not_wait_for_ea
                         tasks.start_soon(lambda name=name: server.call("send_message", to=[], body="x", agent=name))
                     tasks.start_soon(lambda: server.call("recall_memory", queries=["in"]))
         found = await server.call("recall_memory", queries=["guest4"])
-        assert [one["agent"] for one in found["memories"]] == ["guest4"]
+        assert ["agent=guest4" in one["text"] for one in found["memories"]] == [True]
         assert len(server.orchestrator.memory.memories.list(most=50)) == 15
 
 

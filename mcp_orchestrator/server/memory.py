@@ -139,8 +139,7 @@ def _context(store: MemoryStore, _none: str, nonce: str | None) -> dict[str, Any
 
 def _inbox(store: MemoryStore, name: str, nonce: str | None) -> dict[str, Any]:
     note, shown = letters(store.messages.inbox(name, most=SOME, peek=True), nonce)
-    messages = [one.facts() for one in shown]
-    return {"agent": name, "note": note, "messages": messages, "waiting": store.messages.unread(name)}
+    return {"agent": name, "note": note, "messages": shown, "waiting": store.messages.unread(name)}
 
 
 def task_of(store: MemoryStore, uid: str, nonce: str | None = None) -> dict[str, Any]:

@@ -25,11 +25,12 @@ QUICK = 0.003
 _usual: dict[str, float] = {}
 
 
-async def quickly(held: Orchestrator, work: Callable[[], T], *, writes: bool = True) -> T:
-    """Do work on the memory and return its answer; ``writes`` says whether it may.
+async def quickly(held: Orchestrator, work: Callable[[], T]) -> T:
+    """Do work on the memory and return its answer.
 
-    It holds the turn to write all the while when the loop does it: what it takes besides, its locks, must be taken
-    after the turn everywhere, or two could wait for each other.
+    It holds the turn to write all the while when the loop does it, also when it only reads, which goes faster with what
+    was written last (`Door.near`): what it takes besides, its locks, must be taken after the turn everywhere, or two
+    could wait for each other.
     """
     kind: str = getattr(work, "__qualname__", "")
     usual = _usual.get(kind, math.inf)
@@ -45,8 +46,7 @@ async def quickly(held: Orchestrator, work: Callable[[], T], *, writes: bool = T
     if held.remembers and usual <= QUICK:
         with ExitStack() as stack:
             try:
-                if writes:
-                    stack.enter_context(held.memory.door.turn(wait=False))
+                stack.enter_context(held.memory.door.turn(wait=False))
             except Busy:
                 pass  # the thread waits instead
             else:

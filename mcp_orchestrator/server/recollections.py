@@ -1,10 +1,18 @@
-"""What the tools of the memory answer: what others wrote stands in frames that mark it as data."""
+"""What the tools of the memory answer: what others wrote stands in frames that mark it as data.
+
+What comes out of the memory was checked on its way in, so answers are put together of JSON values as they are; a client
+checks each of them against its schema, which is why the schemas are no longer than they have to be.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from mcp_orchestrator.server.frames import framed, marked
 from mcp_orchestrator.server.results import Answer, moment
@@ -13,52 +21,68 @@ from orchestrator_memory.values import Entry, Message, Recalled, Sent, Task, Wri
 if TYPE_CHECKING:
     from orchestrator_memory.values import Hit
 
-__all__ = [
-    "Letter",
-    "Mailbox",
-    "Posted",
-    "Recollection",
-    "Recollections",
-    "Remembered",
-    "Share",
-    "Shared",
-    "TaskAnswer",
+__all__ = ["Mailbox", "Posted", "Recollections", "Remembered", "Shared", "TaskAnswer", "letters"]
+
+Facts = dict[str, Any]
+KINDS = {
+    "text": {"type": "string"},
+    "number": {"type": "number"},
+    "whole": {"type": "integer"},
+    "so": {"type": "boolean"},
+    "texts": {"type": "array", "items": {"type": "string"}},
+}
+NULL = {"type": "null"}
+
+
+def _shape(always: dict[str, str], sometimes: dict[str, str]) -> WithJsonSchema:
+    properties = {name: KINDS[kind] for name, kind in (always | sometimes).items()}
+    return WithJsonSchema({"type": "object", "properties": properties, "required": list(always)})
+
+
+Recollection = Annotated[
+    Facts,
+    _shape(
+        {"uid": "text", "kind": "text", "text": "text", "score": "number", "why": "text"},
+        {"proof": "texts", "superseded_by": "text"},
+    ),
 ]
+"""A memory that was found: ``text`` is data, in a frame that says whose it is, how old, and how far to be trusted."""
+Share = Annotated[
+    Facts, _shape({"key": "text", "version": "whole"}, {"value": "text", "by": "text", "updated": "text"})
+]
+"""A key of the shared context; its ``value`` is JSON, in a frame."""
+Letter = Annotated[
+    Facts,
+    _shape(
+        dict.fromkeys(("uid", "sender", "type", "priority", "text", "thread", "created"), "text"),
+        dict.fromkeys(("reply_to", "task", "expires", "state", "until"), "text")
+        | dict.fromkeys(("ack", "broadcast", "new"), "so")
+        | {"attempts": "whole"},
+    ),
+]
+"""A message as its recipient sees it; ``text`` is subject and body, in a frame."""
 
 
-class Recollection(Answer):
-    """A memory that was found; ``text`` is data, in a frame."""
-
-    uid: str
-    kind: str
-    text: str
-    origin: str
-    trust: int
-    agent: str | None = None
-    created: str
-    score: float
-    why: str
-    flags: list[str] | None = None
-    proof: list[str] | None = None
-    superseded_by: str | None = None
+class Told(Answer):
+    """An answer of the memory; what is not there is left out."""
 
     @classmethod
-    def of(cls, hit: Hit, text: str) -> Self:
-        """Return a hit with its text in its frame."""
-        one = hit.memory
-        proof = [*one.evidence.get("runs", []), *one.evidence.get("models", [])]
-        return cls(
-            **one.model_dump(include={"uid", "kind", "origin", "trust", "agent", "superseded_by"}),
-            text=text,
-            created=moment(one.created),
-            score=float(f"{hit.score:.3g}"),
-            why=hit.why,
-            flags=one.flags or None,
-            proof=proof or None,
-        )
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema without nulls, which are left out of the answer."""
+        schema = handler(core)
+        for one in handler.resolve_ref_schema(schema)["properties"].values():
+            filled = [choice for choice in one.pop("anyOf", []) if choice != NULL]
+            if filled:
+                one.update(filled[0])
+                del one["default"]
+        return schema
+
+    def facts(self) -> Facts:
+        """Return the answer, which consists of JSON values."""
+        return filled(**dict(self))
 
 
-class Recollections(Answer):
+class Recollections(Told):
     """Memories, the best first; ``note`` tells how their texts are framed, ``left`` how many did not fit."""
 
     note: str | None = None
@@ -73,12 +97,25 @@ class Recollections(Answer):
             try_ = "recall_memory with other words: two or three short queries, fewer filters, superseded=true"
             return cls(memories=[], next=[try_, "remember keeps what you find out yourself"])
         frames = framed(found.hits)
-        memories = [Recollection.of(hit, text) for hit, text in zip(found.hits, frames.texts, strict=True)]
-        then = [f'remember(helped=["{memories[0].uid}"]) says that it was of use; misled=[...] that it was not']
-        return cls(note=frames.note, memories=memories, left=found.left or None, next=then)
+        memories = [_recollection(hit, text) for hit, text in zip(found.hits, frames.texts, strict=True)]
+        then = [f'remember(helped=["{memories[0]["uid"]}"]) says that it was of use; misled=[...] that it was not']
+        return cls.model_construct(note=frames.note, memories=memories, left=found.left or None, next=then)
 
 
-class Remembered(Answer):
+def _recollection(hit: Hit, text: str) -> Facts:
+    one = hit.memory
+    return filled(
+        uid=one.uid,
+        kind=one.kind,
+        text=text,
+        score=float(f"{hit.score:.3g}"),
+        why=hit.why,
+        proof=[*one.evidence.get("runs", ()), *one.evidence.get("models", ())] or None,
+        superseded_by=one.superseded_by,
+    )
+
+
+class Remembered(Told):
     """What was kept: not ``new`` was there already, and is counted once more; ``redacted`` secrets were taken out."""
 
     uid: str | None = None
@@ -98,25 +135,20 @@ class Remembered(Answer):
         cls, written: Written | None, *, superseded: Sequence[str], helped: Sequence[str], misled: Sequence[str]
     ) -> Self:
         """Return what became of a memory, and of what was said about others."""
-        about: dict[str, Any] = {"superseded": superseded, "helped": helped, "misled": misled}
+        about: Facts = {"superseded": superseded, "helped": helped, "misled": misled}
         about = {name: list(value) for name, value in about.items() if value}
         if written is None:
-            return cls(**about, next=["recall_memory(queries) prefers what helped"])
+            return cls.model_construct(**about, next=["recall_memory(queries) prefers what helped"])
         one = written.memory
         then = ["recall_memory(queries) finds it; remember(..., supersedes=[uid]) replaces it when it no longer holds"]
         if not one.evidence:
             then.append('evidence={"run": ..., "model": ...} proves it, and raises its trust to 2')
-        return cls(
-            **one.model_dump(include={"uid", "kind", "trust", "times"}),
-            new=written.new,
-            redacted=written.redacted or None,
-            flags=one.flags or None,
-            **about,
-            next=then,
-        )
+        about |= {"redacted": written.redacted or None, "flags": one.flags or None}
+        kept: Facts = {"uid": one.uid, "kind": one.kind, "new": written.new, "times": one.times, "trust": one.trust}
+        return cls.model_construct(**kept, **about, next=then)
 
 
-class TaskAnswer(Answer):
+class TaskAnswer(Told):
     """A task as it stands."""
 
     task: str
@@ -128,7 +160,7 @@ class TaskAnswer(Answer):
     parent: str | None = None
     started: str
     ended: str | None = None
-    delegations: list[dict[str, Any]] | None = None
+    delegations: list[Facts] | None = None
     next: list[str]
 
     @classmethod
@@ -157,24 +189,7 @@ class TaskAnswer(Answer):
         )
 
 
-class Share(Answer):
-    """A key of the shared context; its ``value`` is JSON, in a frame."""
-
-    key: str
-    version: int
-    value: str | None = None
-    by: str | None = None
-    updated: str | None = None
-
-    @classmethod
-    def of(cls, entry: Entry, nonce: str | None) -> Self:
-        """Return a key with its value where there is a frame for it."""
-        updated = moment(entry.updated) if entry.updated else None
-        value = None if nonce is None or not entry.version else framed_value(entry, nonce)
-        return cls(key=entry.key, version=entry.version, value=value, by=entry.by, updated=updated)
-
-
-class Shared(Answer):
+class Shared(Told):
     """Keys of the shared context."""
 
     note: str | None = None
@@ -186,53 +201,21 @@ class Shared(Answer):
         """Return keys with their values, or, of what the caller wrote itself, only with their versions."""
         frames = framed() if shown and any(one.version for one in entries) else None
         nonce = frames.nonce if frames else None
-        return cls(
-            note=frames.note if frames else None, context=[Share.of(one, nonce) for one in entries], next=list(then)
-        )
+        context = [_share(one, nonce) for one in entries]
+        return cls.model_construct(note=frames.note if frames else None, context=context, next=list(then))
 
 
-class Letter(Answer):
-    """A message as its recipient sees it; ``text`` is subject and body, in a frame."""
-
-    uid: str
-    sender: str
-    type: str
-    priority: str
-    text: str
-    thread: str
-    reply_to: str | None = None
-    task: str | None = None
-    ack: bool | None = None
-    broadcast: bool | None = None
-    created: str
-    expires: str | None = None
-    new: bool | None = None
-    state: str | None = None
-    until: str | None = None
-    attempts: int | None = None
-
-    @classmethod
-    def of(cls, one: Message, text: str) -> Self:
-        """Return a message with its text in its frame."""
-        receipt = one.receipt
-        about: dict[str, Any] = {}
-        if receipt is not None:
-            about = {"state": receipt.state, "new": True if receipt.read is None else None}
-            if receipt.state == "claimed":
-                until = moment(receipt.until) if receipt.until else None
-                about = {"state": "claimed", "until": until, "attempts": receipt.attempts}
-        return cls(
-            **one.model_dump(include={"uid", "sender", "type", "priority", "thread", "reply_to", "task"}),
-            text=text,
-            ack=one.ack or None,
-            broadcast=one.broadcast or None,
-            created=moment(one.created),
-            expires=moment(one.expires) if one.expires else None,
-            **about,
-        )
+def _share(entry: Entry, nonce: str | None) -> Facts:
+    return filled(
+        key=entry.key,
+        version=entry.version,
+        value=None if nonce is None or not entry.version else framed_value(entry, nonce),
+        by=entry.by,
+        updated=moment(entry.updated) if entry.updated else None,
+    )
 
 
-class Mailbox(Answer):
+class Mailbox(Told):
     """Messages of an agent; ``waiting`` is how many are neither acknowledged nor in anybody's hands."""
 
     agent: str
@@ -244,7 +227,7 @@ class Mailbox(Answer):
     next: list[str]
 
 
-class Posted(Answer):
+class Posted(Told):
     """A message that was sent; not ``new``: it had been."""
 
     uid: str
@@ -274,10 +257,40 @@ def letters(messages: Sequence[Message], nonce: str | None = None) -> tuple[str 
     if not messages:
         return None, []
     frames = framed(messages, nonce)
-    return frames.note, [Letter.of(one, text) for one, text in zip(messages, frames.texts, strict=True)]
+    return frames.note, [_letter(one, text) for one, text in zip(messages, frames.texts, strict=True)]
+
+
+def _letter(one: Message, text: str) -> Facts:
+    receipt = one.receipt
+    about: Facts = {}
+    if receipt is not None and receipt.state == "claimed":
+        until = moment(receipt.until) if receipt.until else None
+        about = {"state": "claimed", "until": until, "attempts": receipt.attempts}
+    elif receipt is not None:
+        about = {"state": receipt.state, "new": True if receipt.read is None else None}
+    return filled(
+        uid=one.uid,
+        sender=one.sender,
+        type=one.type,
+        priority=one.priority,
+        text=text,
+        thread=one.thread,
+        reply_to=one.reply_to,
+        task=one.task,
+        ack=one.ack or None,
+        broadcast=one.broadcast or None,
+        created=moment(one.created),
+        expires=moment(one.expires) if one.expires else None,
+        **about,
+    )
 
 
 def framed_value(entry: Entry, nonce: str | None = None) -> str:
     """Return a value of the shared context as JSON in a frame."""
     text = json.dumps(entry.value, ensure_ascii=False, separators=(",", ":"))
     return marked(text, nonce or framed().nonce, entry.by, entry.updated)
+
+
+def filled(**facts: Any) -> Facts:  # noqa: ANN401 - any JSON values
+    """Return facts without those that are not there."""
+    return {name: value for name, value in facts.items() if value is not None}

@@ -49,7 +49,7 @@ async def recall_memory(
         size = {"most": MOST if limit is None else limit, "tokens": TOKENS if tokens is None else tokens}
         return Recollections.of(held.memory.memories.recall(queries, **size, **wanted))
 
-    return await quickly(held, look, writes=False)
+    return await quickly(held, look)
 
 
 async def remember(

@@ -86,7 +86,7 @@ async def read_messages(
         then = [f'read_messages(acknowledge=["{first}"]) ends it; send_message(to=[], reply_to="{first}", ...) answers']
         if not found:
             then = ["nothing waits: go on, or subscribe to the inbox resource, or read_messages later"]
-        return Mailbox(
+        return Mailbox.model_construct(
             agent=name,
             note=note,
             messages=shown,
