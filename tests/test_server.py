@@ -75,7 +75,7 @@ def test_a_tool_says_truly_what_it_does_to_the_world(tool: LeanTool) -> None:
     assert hints.idempotent_hint is (tool.name in READERS | {"initialize_orchestrator", "inspect_dataset"})
     assert hints.open_world_hint is False
     assert tool.meta is not None
-    assert (tool.meta.keys() == {"anthropic/alwaysLoad"}) != bool(tool.meta.get("anthropic/searchHint"))
+    assert (tool.meta.keys() - {"ui"} == {"anthropic/alwaysLoad"}) != bool(tool.meta.get("anthropic/searchHint"))
 
 
 def test_the_list_of_tools_costs_a_model_less_than_3500_tokens() -> None:
