@@ -16,7 +16,7 @@ def main() -> None:
     if (given := _thin(arguments)) is not None:
         from mcp_orchestrator.host.front import serve  # noqa: PLC0415 - only one of the two is needed
 
-        serve(given or None)
+        serve(given[0] or None, read_only=given[1])
     if arguments[:3] == BACKGROUND and len(arguments) == len(BACKGROUND) + 2:
         from mcp_orchestrator.host.begin import background  # noqa: PLC0415
 
@@ -27,18 +27,21 @@ def main() -> None:
     command(prog_name="mcp-orchestrator")
 
 
-def _thin(arguments: list[str]) -> str | None:
-    """Return the project (empty for none) if the arguments ask for nothing but the thin front, else None."""
-    project, served, rest = "", False, list(arguments)
+def _thin(arguments: list[str]) -> tuple[str, bool] | None:
+    """Return the project (empty for none) and whether to read alone, if the front is all that is asked for."""
+    project, served, read_only, rest = "", False, False, list(arguments)
     while rest:
         one = rest.pop(0)
         if one == "serve" and not served:
             served = True
+        elif one == "--read-only" and served:
+            read_only = True
         elif one == "--project" and rest and os.path.isdir(rest[0]):  # noqa: PTH112 - pathlib costs too much here
             project = rest.pop(0)
         else:
             return None
-    return project if served and os.name == "posix" and "_MCP_ORCHESTRATOR_COMPLETE" not in os.environ else None
+    thin = served and os.name == "posix" and "_MCP_ORCHESTRATOR_COMPLETE" not in os.environ
+    return (project, read_only) if thin else None
 
 
 if __name__ == "__main__":

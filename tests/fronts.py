@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -79,12 +79,12 @@ class Front:
 
 
 @contextmanager
-def front(project: Path, *, modern: bool = False, **variables: str) -> Generator[Front]:
+def front(project: Path, *, modern: bool = False, options: Sequence[str] = (), **variables: str) -> Generator[Front]:
     """Start a front on a project."""
     with (
         (project / "stderr").open("ab") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", "mcp_orchestrator", "serve", "--project", str(project)],
+            [sys.executable, "-m", "mcp_orchestrator", "serve", "--project", str(project), *options],
             env={**environment(), **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -34,7 +34,7 @@ class Address(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - 
 @click.command(cls=Command)
 @click.option("--http", type=Address(), help="Serve over HTTP at this address instead.")
 @click.option("--embedded", is_flag=True, help="Do everything in this process; start no host.")
-@click.option("--read-only", is_flag=True, help="Offer nothing that changes something; start no host.")
+@click.option("--read-only", is_flag=True, help="Offer nothing that changes something.")
 @click.option("--tokens", type=File, help="With --http: the file of the tokens; those of the project by default.")
 @click.option("--jwks", default="", metavar="FILE|URL", help="With --http: the keys of who issues the tokens.")
 @click.option("--issuer", default="", help="With --jwks: what the tokens have as iss.")
@@ -52,10 +52,10 @@ def serve(session: Session, http: tuple[str, int] | None, *, embedded: bool, **h
         given = [f"--{name}" for name, value in how.items() if value and name != "read_only"]
         if given:
             raise click.UsageError(f"{given[0]} is for --http.")
-        if not embedded and not read_only and hasattr(socket, "AF_UNIX"):
+        if not embedded and hasattr(socket, "AF_UNIX"):
             from mcp_orchestrator.host.front import serve as front
 
-            front(str(session.settings().project))
+            front(str(session.settings().project), read_only=read_only)
         from mcp_orchestrator.server.app import serve_stdio
 
         # The thread that reads stdin cannot be interrupted, so Ctrl-C ends the process; runs go on at the next start.

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio import lowlevel
 
-from mcp_orchestrator.core.answers import Handler, listen
-from mcp_orchestrator.core.link import Hello
+from mcp_orchestrator.core.link import Handler, Hello, listen
 from mcp_orchestrator.errors import OrchestratorError
 from mcp_orchestrator.host.sessions import Session
 from mcp_orchestrator.release import version
@@ -92,7 +91,8 @@ class Desk:
             self._asked -= 1
 
     async def _front(self, peer: Hello, lines: Lines) -> None:
-        session = Session(self.server, Guest(self._late), lines, self.opened, self._greeted.set)
+        guest = Guest(self._late, read_only=peer.read_only)
+        session = Session(self.server, guest, lines, self.opened, self._greeted.set)
         self.sessions.add(session)
         if _older(version(), peer.version):
             log.info("a front of version %s is newer; this host hands over when it is idle", peer.version)

@@ -53,8 +53,9 @@ class _Asked:
 class Front:
     """One client's way to the host of a project."""
 
-    def __init__(self, base: str, home: str, given: IO[bytes], to: IO[bytes]) -> None:
+    def __init__(self, base: str, home: str, given: IO[bytes], to: IO[bytes], *, read_only: bool = False) -> None:
         """Take the project folder, its state home, and the client's two ends; nothing is connected yet."""
+        self._read_only = read_only
         self._base, self._home, self._given, self._to = base, home, given, to
         self._name = os.urandom(8).hex()
         self._version = ours()
@@ -181,8 +182,10 @@ class Front:
     def _introduce(self, connection: socket.socket) -> None:
         """Greet the host, introduce a client that it has not met, and send what is not answered."""
         self._number += 1
-        hello = {"hello": {"kind": "front", "version": self._version, "pid": os.getpid()}}
-        lines = [json.dumps(hello).encode() + b"\n"]
+        hello = {"kind": "front", "version": self._version, "pid": os.getpid()}
+        if self._read_only:
+            hello["read_only"] = True
+        lines = [json.dumps({"hello": hello}).encode() + b"\n"]
         with self._changed:
             waiting = list(self._asked.values())
             if not any(one.message["method"] == "initialize" for one in waiting):
@@ -297,12 +300,12 @@ def _note(text: str) -> None:
         sys.stderr.flush()
 
 
-def serve(project: str | None) -> None:
+def serve(project: str | None, *, read_only: bool = False) -> None:
     """Serve the client on stdin and stdout until it ends, and end this process."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    Front(*place(project), sys.stdin.buffer, sys.stdout.buffer).run()
+    Front(*place(project), sys.stdin.buffer, sys.stdout.buffer, read_only=read_only).run()
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     os._exit(0)  # the other thread may wait for a host that does not end

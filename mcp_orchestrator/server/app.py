@@ -13,7 +13,6 @@ from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.server import agents, guide, prompts, resources, skills
 from mcp_orchestrator.server.attendance import attended
 from mcp_orchestrator.server.persona import Guard
-from mcp_orchestrator.server.scopes import READ
 from mcp_orchestrator.server.shell import Guest, Late, shell
 from mcp_orchestrator.server.tools import published
 
@@ -33,19 +32,19 @@ def build(orchestrator: Orchestrator, *, read_only: bool = False) -> MCPServer[G
             orchestrator.running(recover=True),
             attended(server, orchestrator, leaves=True) as late.attendance,
         ):
-            yield Guest(late, secrets.token_hex(8))
+            yield Guest(late, secrets.token_hex(8), read_only=read_only)
 
     server = shell(lifespan)
-    furnish(server, read_only=read_only)
+    furnish(server)
     return server
 
 
-def furnish(server: MCPServer[Any], *, read_only: bool = False) -> None:
+def furnish(server: MCPServer[Any]) -> None:
     """Give a server its tools, resources and prompts, and the guard of what requests may do."""
     known = {one.name: one for one in published()}
     tools = server._tool_manager._tools  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK takes them when it is made, or as functions
-    tools.update({name: one for name, one in known.items() if not read_only or one.needs({}) == READ})
-    server.middleware.append(Guard(known, read_only=read_only))
+    tools.update(known)
+    server.middleware.append(Guard(known))
     resources.publish(server)
     skills.publish(server)
     guide.publish(server)

@@ -50,11 +50,14 @@ class Late:
 
 
 class Guest:
-    """A session of a server; ``session`` is who it is, or empty as long as its front has not said so."""
+    """A session of a server; ``session`` is who it is, or empty as long as its front has not said so.
 
-    def __init__(self, late: Late, session: str = "") -> None:
+    For one that is ``read_only``, there is nothing that changes something.
+    """
+
+    def __init__(self, late: Late, session: str = "", *, read_only: bool = False) -> None:
         """Take what it works with, as soon as that is there."""
-        self._late, self.session = late, session
+        self._late, self.session, self.read_only = late, session, read_only
 
     @property
     def orchestrator(self) -> Orchestrator:
