@@ -11,23 +11,19 @@ import contextlib
 import json
 import logging
 import os
-import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import anyio
-from anyio.abc import TaskGroup
 
-from mcp_orchestrator.core.lines import Lines, accepted, connected, stranger
+from mcp_orchestrator.core.lines import Lines, connected
 from mcp_orchestrator.core.tasks import Report
-from mcp_orchestrator.errors import InvalidInput, NotAllowed, OrchestratorError, revive
+from mcp_orchestrator.errors import InvalidInput, NotAllowed, revive
 
-__all__ = ["Handler", "Hello", "Link", "LinkLost", "listen"]
+__all__ = ["Hello", "Link", "LinkLost", "greeting"]
 
-Handler = Callable[[dict[str, Any], Report], Awaitable[Any]]
-Guest = Callable[["Hello", Lines], Awaitable[None]]
 PATIENCE = 10.0
 log = logging.getLogger(__name__)
 
@@ -53,7 +49,7 @@ class Hello:
         return json.dumps({"hello": asdict(self)}).encode()
 
 
-def _hello(line: bytes | None) -> Hello:
+def greeting(line: bytes | None) -> Hello:
     """Read the first line of the other side.
 
     Raises:
@@ -71,119 +67,6 @@ def _hello(line: bytes | None) -> Hello:
         return Hello(**said["hello"])
     except (ValueError, TypeError, KeyError) as error:
         raise InvalidInput("hello", f"{line[:80]!r} is no greeting.") from error
-
-
-# The side that answers ---------------------------------------------------------------------------------------------
-
-
-async def listen(
-    listener: socket.socket,
-    hello: Hello,
-    handlers: Mapping[str, Handler],
-    *,
-    guests: Mapping[str, Guest] | None = None,
-    peers: list[Hello] | None = None,
-) -> None:
-    """Answer requests until cancelled.
-
-    A peer of a kind among ``guests`` gets the connection for itself; ``peers`` is who is connected, kept up to date.
-    """
-    async with anyio.create_task_group() as group:
-        while True:
-            connection = await accepted(listener)
-            if (user := stranger(connection)) is not None:
-                text = f"This orchestrator belongs to user {os.getuid()}, not to user {user}; start one of your own."
-                with connection, contextlib.suppress(OSError):
-                    connection.sendall(json.dumps({"refused": text}).encode() + b"\n")
-                continue
-            group.start_soon(
-                _converse, Lines(connection), hello, handlers, guests or {}, [] if peers is None else peers
-            )
-
-
-async def _converse(
-    lines: Lines, hello: Hello, handlers: Mapping[str, Handler], guests: Mapping[str, Guest], peers: list[Hello]
-) -> None:
-    peer: Hello | None = None
-    try:
-        await lines.send(hello.encoded())
-        peer = _hello(await lines.receive())
-        peers.append(peer)
-        if peer.kind in guests:
-            await guests[peer.kind](peer, lines)
-        else:
-            await _answer(lines, handlers)
-    except (ConnectionError, OrchestratorError) as error:
-        log.info("a connection ended: %s", error)
-    finally:
-        if peer is not None:
-            peers.remove(peer)
-        lines.close()
-
-
-async def _answer(lines: Lines, handlers: Mapping[str, Handler]) -> None:
-    works: dict[int, anyio.CancelScope] = {}
-    async with anyio.create_task_group() as group:
-        while (line := await lines.receive()) is not None:
-            asked: dict[str, Any] = json.loads(line)
-            number = int(asked["id"])
-            if not asked.get("cancel"):
-                works[number] = anyio.CancelScope()
-                group.start_soon(_perform, lines, handlers, asked, works)
-            elif number in works:
-                works[number].cancel("cancelled by who asked")
-        group.cancel_scope.cancel("who asked is gone")
-
-
-async def _perform(
-    lines: Lines, handlers: Mapping[str, Handler], asked: dict[str, Any], works: dict[int, anyio.CancelScope]
-) -> None:
-    number = asked["id"]
-    said: dict[str, Any] = {"code": "cancelled", "error": "It was cancelled by who asked."}
-    try:
-        async with anyio.create_task_group() as telling:
-            told = _Progress(lines, number, telling)
-            with works[number]:
-                try:
-                    handler = _handler(handlers, asked["verb"])
-                    said = {"result": await handler(asked["params"], told.report)}
-                except OrchestratorError as error:
-                    said = {"code": error.code, "error": str(error)}
-                except Exception as error:
-                    log.exception("%s crashed", asked["verb"])
-                    said = {"code": "step_failed", "error": f"{type(error).__name__}: {error}"}
-        with anyio.CancelScope(shield=True), contextlib.suppress(ConnectionError):
-            await lines.send(json.dumps({"id": number, **said}).encode())
-    finally:
-        works.pop(number, None)
-
-
-def _handler(handlers: Mapping[str, Handler], verb: str) -> Handler:
-    if verb not in handlers:
-        then = "The two sides are of different versions; end the older one."
-        raise InvalidInput("verb", f"{verb!r} is not known here.", allowed=sorted(handlers), then=then)
-    return handlers[verb]
-
-
-class _Progress:
-    """Passes progress on, the latest when several came while one was sent."""
-
-    def __init__(self, lines: Lines, number: int, group: TaskGroup) -> None:
-        self._lines, self._number, self._group = lines, number, group
-        self._latest: tuple[float | None, str] | None = None
-
-    def report(self, fraction: float | None, message: str) -> None:
-        waiting, self._latest = self._latest is not None, (fraction, message)
-        if not waiting:
-            self._group.start_soon(self._send)
-
-    async def _send(self) -> None:
-        latest, self._latest = self._latest, None
-        with contextlib.suppress(ConnectionError):
-            await self._lines.send(json.dumps({"id": self._number, "progress": latest}).encode())
-
-
-# The side that asks ------------------------------------------------------------------------------------------------
 
 
 class _Asked:
@@ -219,7 +102,7 @@ class Link:
         lines = connected(path)
         try:
             await lines.send(hello.encoded())
-            link = cls(lines, _hello(await lines.receive()))
+            link = cls(lines, greeting(await lines.receive()))
             async with anyio.create_task_group() as group:
                 group.start_soon(link._listen)
                 yield link

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio import lowlevel
 
-from mcp_orchestrator.core.link import Handler, Hello, listen
+from mcp_orchestrator.core.answers import Handler, listen
+from mcp_orchestrator.core.link import Hello
 from mcp_orchestrator.errors import OrchestratorError
 from mcp_orchestrator.host.sessions import Session
 from mcp_orchestrator.release import version
