@@ -14,10 +14,12 @@ from mcp_orchestrator.core.rows import RunRow
 from mcp_orchestrator.core.workflow import Lesson
 from mcp_orchestrator.workflows.summary import TrainingSummary
 
-__all__ = ["configurations", "lesson", "lessons"]
+__all__ = ["configurations", "lesson", "lessons", "trials"]
 
-BEST = 5
+BEST = 8
 OF_A_FAMILY = 2
+TRIALS = 32
+DIGITS = 4
 SHOWN = 4
 STOPS = {
     "seconds": "The time limit cut the search after {trials} trials: more time may find better.",
@@ -33,7 +35,8 @@ def lesson(row: RunRow) -> Lesson:
 def lessons(run: str, summary: TrainingSummary) -> Lesson:
     """Return what a training is remembered for.
 
-    ``data`` holds what a later search needs: task, metric, fingerprint and the best configurations.
+    ``data`` holds what a later search needs: task, metric, fingerprint, the best configurations, and how all the others
+    did.
     """
     name, best = summary.model.get("name", ""), configurations(summary.leaderboard)
     target, told = summary.spec.get("target", ""), list(_insights(summary, best))
@@ -47,6 +50,7 @@ def lessons(run: str, summary: TrainingSummary) -> Lesson:
         "greater_is_better": summary.search.get("greater_is_better"),
         "fingerprint": summary.fingerprint,
         "configurations": best,
+        "tried": trials(summary.leaderboard),
         "score": summary.validation.get("mean"),
         "baseline": summary.baseline.get(summary.metric),
         "trials": summary.search.get("trials", len(summary.leaderboard)),
@@ -88,6 +92,30 @@ def configurations(leaderboard: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if len(same) < OF_A_FAMILY and all(other["params"] != one["params"] for other in same):
             found.append(own)
     return found[:BEST]
+
+
+def trials(leaderboard: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was tried with its score, best first, also what was given up: the best of each family, then the best.
+
+    Parameters and scores are rounded: they tell where it is worth while to look.
+    """
+    scored = [one for one in leaderboard if one["state"] != "failed" and one["score"] is not None]
+    seen = [one["family"] for one in scored]
+    heads = {seen.index(family) for family in seen}
+    rest = [place for place in range(len(scored)) if place not in heads]
+    kept = sorted([*sorted(heads), *rest][:TRIALS])
+    return [
+        {
+            "family": one["family"],
+            "params": {name: _rounded(value) for name, value in one["params"].items()},
+            "score": _rounded(one["score"]),
+        }
+        for one in (scored[place] for place in kept)
+    ]
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401 - a parameter
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def _insights(summary: TrainingSummary, best: list[dict[str, Any]]) -> Iterator[str]:

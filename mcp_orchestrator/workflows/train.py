@@ -104,8 +104,7 @@ async def train(run: Run, spec: TrainingSpec) -> TrainingSummary:
         seed=spec.seed,
     )
     known = await recall(run, spec, checked.task, parts.train.uri)
-    first = [] if known is None else known.starts
-    study = await tuned(run, spec, checked.task, parts.train.uri, Policy(cpus=ALL), first)
+    study = await tuned(run, spec, checked.task, parts.train.uri, Policy(cpus=ALL), known)
     await run.explain("tune", study.choice)
     fitted = await run.step(
         "fit",

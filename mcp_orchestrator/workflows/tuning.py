@@ -7,7 +7,7 @@ what came out is told to the study. A crash repeats no trial that has ended; one
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcp_orchestrator.components.training import automl_orchestrator
@@ -19,7 +19,6 @@ from mcp_orchestrator.errors import Cancelled, OrchestratorError, OutOfTime
 from mcp_orchestrator.methods.search.question import Question
 from mcp_orchestrator.methods.search.recalling import Recalled
 from mcp_orchestrator.methods.search.rounds import Extent, Told
-from mcp_orchestrator.methods.search.starts import Start
 from mcp_orchestrator.methods.search.tries import Left, Proposed, Scored
 from mcp_orchestrator.workflows.spec import TrainingSpec
 
@@ -49,7 +48,7 @@ async def recall(run: Run, spec: TrainingSpec, task: str, data: str) -> Recalled
     return found
 
 
-def _question(spec: TrainingSpec, task: str, first: Sequence[Start] = ()) -> Question:
+def _question(spec: TrainingSpec, task: str, known: Recalled | None = None) -> Question:
     tuning = spec.tuning
     return Question.model_validate(
         {
@@ -66,19 +65,20 @@ def _question(spec: TrainingSpec, task: str, first: Sequence[Start] = ()) -> Que
             "pruning": tuning.pruning,
             "ensemble": spec.ensemble,
             "seed": spec.seed,
-            "first": list(first),
+            "first": [] if known is None else known.starts,
+            "earlier": [] if known is None else known.earlier,
         }
     )
 
 
 async def tuned(  # noqa: PLR0917 - the first two are those of every part of a workflow
-    run: Run, spec: TrainingSpec, task: str, data: str, policy: Policy, first: Sequence[Start] = ()
+    run: Run, spec: TrainingSpec, task: str, data: str, policy: Policy, known: Recalled | None = None
 ) -> Study:
-    """Search for the best pipeline on the training part, trying ``first`` ahead of all others.
+    """Search for the best pipeline on the training part, beginning with what is ``known`` from similar data.
 
     All of it is done under ``policy`` where it is one step.
     """
-    tuning, question = spec.tuning, _question(spec, task, first)
+    tuning, question = spec.tuning, _question(spec, task, known)
     away = run.dispatcher.executor.abilities.elsewhere
     as_steps = tuning.trials_as == "steps" or (tuning.trials_as == "auto" and away)
     if as_steps and question.validation != "none":

@@ -16,9 +16,9 @@ from mcp_orchestrator.methods.search.choice import Ensemble
 from mcp_orchestrator.methods.search.findings import Leaderboard, Study, Tried, leaderboard_of
 from mcp_orchestrator.methods.search.posing import Validation
 from mcp_orchestrator.methods.search.proposals import Method
-from mcp_orchestrator.methods.search.question import MOST_STARTS, Question, Task
+from mcp_orchestrator.methods.search.question import MOST_EARLIER, MOST_STARTS, Question, Task
 from mcp_orchestrator.methods.search.searching import searched
-from mcp_orchestrator.methods.search.starts import Start, Warm
+from mcp_orchestrator.methods.search.starts import Earlier, Start, Warm
 from mcp_orchestrator.methods.search.studies import NAME, Studies
 from mcp_orchestrator.values import Data, Value
 
@@ -30,6 +30,7 @@ Reach = Annotated[rounds.Extent, Field(description="How far the search goes.")]
 TABLE = {"data": "builtin:iris", "question": {"target": "target"}}
 Run = Annotated[str, Field(min_length=1, max_length=80)]
 First = Annotated[list[Start], Field(max_length=MOST_STARTS, description="Configurations that are tried first.")]
+Known = Annotated[list[Earlier], Field(max_length=MOST_EARLIER, description="Trials on related data to learn from.")]
 Place = Annotated[int, Field(ge=0, le=1_000_000, description="The round, from 0.")]
 
 
@@ -70,6 +71,7 @@ def start(
     pruning: Annotated[bool, Field(description="Give up hopeless candidates after two folds.")] = True,
     ensemble: Annotated[Ensemble, Field(description="auto keeps a blend only where it is clearly better.")] = "auto",
     first: First = [],  # noqa: B006
+    earlier: Known = [],  # noqa: B006
     name: Annotated[
         str | None, Field(pattern=NAME, description="Keeps the study under this name; it can be resumed.")
     ] = None,
@@ -101,6 +103,7 @@ def start(
         ensemble=ensemble,
         seed=ctx.seed if seed is None else seed,
         first=first,
+        earlier=earlier,
     )
     return searched(ctx, name or ctx.run, question, _frozen(ctx, data, target), trials=trials, seconds=seconds)
 

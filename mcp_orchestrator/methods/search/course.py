@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from mcp_orchestrator.methods.search.callbacks import stale
 from mcp_orchestrator.methods.search.candidates import Candidate, Stop
 from mcp_orchestrator.methods.search.choice import Ensemble, ranked
-from mcp_orchestrator.methods.search.proposals import Method, Proposal, Proposals, params_of
-from mcp_orchestrator.methods.search.starts import Start
+from mcp_orchestrator.methods.search.promising import params_of
+from mcp_orchestrator.methods.search.proposals import Method, Proposal, Proposals
+from mcp_orchestrator.methods.search.starts import Earlier, Start
 from mcp_orchestrator.methods.training.estimators import Shape
 from mcp_orchestrator.methods.training.families import Family
 
@@ -36,7 +37,7 @@ LEAST, MOST, ALL = 0.5, 0.92, 0.97
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How far a search goes, and what it tries ``first``."""
+    """How far a search goes, what it tries ``first``, and what it knows of ``earlier`` trials on related data."""
 
     method: Method = "bayesian"
     trials: int = 24
@@ -47,6 +48,7 @@ class Limits:
     cpus: int = 1
     seed: int = 0
     first: tuple[Start, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
 
 
 class Course:
@@ -67,7 +69,7 @@ class Course:
         self.study, self.limits, self.folds, self.batch = study, limits, folds, batch
         self.greater = study.direction.name == "MAXIMIZE"
         self.screening = screens(shape, folds)
-        self.proposals = Proposals(study, families, limits.method, shape, limits.seed, limits.first)
+        self.proposals = Proposals(study, families, shape, limits.method, limits.seed, limits.first, limits.earlier)
         self.candidates = [
             restored(trial, screening=self.screening, kept=kept)
             for trial in study.get_trials(deepcopy=False)

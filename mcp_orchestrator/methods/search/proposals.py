@@ -1,4 +1,4 @@
-"""What to try next: what worked elsewhere and its surroundings, a fixed portfolio, then TPE, chance or a grid.
+"""What to try next: what worked elsewhere and what that promises, a fixed portfolio, then TPE, chance or a grid.
 
 Trials are asked and answered in batches of a fixed size and in order, and the sampler is seeded by the trial's number:
 the same study follows whatever the number of processors, and whether or not it was interrupted.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from zlib import crc32
 
-from mcp_orchestrator.methods.search.nearby import nearby
-from mcp_orchestrator.methods.search.starts import Start, begun
+from mcp_orchestrator.methods.search.kriging import Configuration
+from mcp_orchestrator.methods.search.promising import params_of, promising
+from mcp_orchestrator.methods.search.starts import Earlier, Start, begun, checked
 from mcp_orchestrator.methods.training.estimators import Shape
 from mcp_orchestrator.methods.training.families import FAMILIES, Family, Params
 
@@ -63,10 +64,11 @@ def sampler(method: Method, seed: int) -> BaseSampler:
 
 def planned(
     families: Sequence[Family], method: Method, shape: Shape, first: Sequence[Start] = ()
-) -> list[tuple[str, Params] | None]:
-    """Return what is tried before anything is learned: all of it for ``none`` and ``grid``, else ``first`` ahead.
+) -> list[Configuration | None]:
+    """Return what is tried before TPE or chance: all of it for ``none`` and ``grid``, else ``first`` ahead.
 
-    The starts are followed by twice as many steps from the best so far, which are None here.
+    The starts are followed by twice as many trials of what promises most by then, and from then on every other trial is
+    of that kind; they are None here.
 
     Families take turns in a grid, so that a short search has seen each of them.
     """
@@ -78,8 +80,10 @@ def planned(
     known = {(family.name, place): one for family in families for place, one in enumerate(family.defaults(shape))}
     ready = begun(first, families, shape)
     usual = [(name, known[name, place]) for name, place in PORTFOLIO if (name, place) in known]
-    steps = [None] * (STEPS * len(ready) if method == "bayesian" else 0)
-    return [*ready, *steps, *(one for one in usual if one not in ready)]
+    rest = [one for one in usual if one not in ready]
+    if not ready or method != "bayesian":
+        return [*ready, *rest]
+    return [*ready, *[None] * (STEPS * len(ready)), *(one for usual in rest for one in (usual, None))]
 
 
 class Proposals:
@@ -89,10 +93,11 @@ class Proposals:
         self,
         study: Study,
         families: Sequence[Family],
-        method: Method,
         shape: Shape,
+        method: Method,
         seed: int,
         first: Sequence[Start] = (),
+        earlier: Sequence[Earlier] = (),
     ) -> None:
         """Continue ``study``, or begin it with what is planned.
 
@@ -105,6 +110,7 @@ class Proposals:
         self._method: Method = method
         self._shape = shape
         self._seed = seed
+        self._earlier = checked(earlier, families, shape)
         self._salt = crc32(json.dumps([[one.family, one.params] for one in first]).encode()) if first else 0
         self.plan = planned(families, method, shape, first)
         self.last = len(self.plan) if method in {"none", "grid"} else None
@@ -131,7 +137,13 @@ class Proposals:
         """Return what is to be tried next without asking the sampler, if anything."""
         if number >= len(self.plan):
             return None
-        return self.plan[number] or nearby(self._study, self._families, self._shape, self._salted(number))
+        planned = self.plan[number]
+        trials = self._study.get_trials(deepcopy=False)
+        if planned is not None and planned not in [params_of(one.params) for one in trials if one.params]:
+            return planned
+        usual = [one for one in self.plan if one is not None]
+        spaces = {one.name: one.space(self._shape) for one in self._families}
+        return promising(self._study, spaces, usual, self._earlier, self._salted(number))
 
     def _salted(self, number: int) -> int:
         """Return the seed of a trial, another one with other starts: else the draws that found them come again."""
@@ -141,10 +153,3 @@ class Proposals:
         self._study.sampler = sampler(self._method, self._salted(number))
         family = FAMILIES[trial.suggest_categorical("family", [family.name for family in self._families])]
         return Proposal(trial, family.name, family.suggest(trial, self._shape))
-
-
-def params_of(stored: dict[str, Any]) -> tuple[str, Params]:
-    """Return family and parameters of a stored trial."""
-    family = stored["family"]
-    prefix = f"{family}."
-    return family, {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}

@@ -10,7 +10,7 @@ from mcp_orchestrator.methods.columns.features import FeatureSpec
 from mcp_orchestrator.methods.search.choice import Ensemble
 from mcp_orchestrator.methods.search.posing import Validation
 from mcp_orchestrator.methods.search.proposals import Method
-from mcp_orchestrator.methods.search.starts import Start
+from mcp_orchestrator.methods.search.starts import Earlier, Start
 from mcp_orchestrator.values import Value
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Question", "Task"]
 
 Task = Literal["auto", "classification", "regression"]
-MOST_STARTS = 20
+MOST_STARTS, MOST_EARLIER = 20, 3
 
 
 class Question(Value):
@@ -43,10 +43,12 @@ class Question(Value):
     ensemble: Ensemble = "auto"
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     first: Annotated[list[Start], Field(max_length=MOST_STARTS)] = Field(default_factory=list[Start])
+    earlier: Annotated[list[Earlier], Field(max_length=MOST_EARLIER)] = Field(default_factory=list[Earlier])
 
     def asked(self, data: str) -> dict[str, Any]:
         """Return what a study is begun with: the question about a frozen table, as JSON values."""
-        without = set[str]() if self.first else {"first"}  # as studies were begun before there was such a thing
+        new = {"first": self.first, "earlier": self.earlier}  # without them as studies were begun before they came
+        without = {name for name, given in new.items() if not given}
         return {"data": data, **self.model_dump(mode="json", exclude=without)}
 
     @classmethod
@@ -92,4 +94,5 @@ class Question(Value):
             cpus=cpus,
             seed=self.seed,
             first=tuple(self.first),
+            earlier=tuple(self.earlier),
         )

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
@@ -19,7 +20,16 @@ from mcp_orchestrator.errors import InvalidInput, StateUnavailable, UnknownName
 from mcp_orchestrator.methods.search.fingerprint import Fingerprint, fingerprint
 from mcp_orchestrator.methods.search.question import Question
 from mcp_orchestrator.methods.search.rounds import Extent
-from mcp_orchestrator.methods.search.starts import Start, Warm, cold_because, completed, why_not
+from mcp_orchestrator.methods.search.starts import (
+    MOST_TRIALS,
+    Earlier,
+    Past,
+    Start,
+    Warm,
+    cold_because,
+    completed,
+    why_not,
+)
 from mcp_orchestrator.methods.search.trainings import named, similar
 from mcp_orchestrator.methods.training.estimators import Shape
 from mcp_orchestrator.methods.training.families import FAMILIES, Family, chosen
@@ -38,7 +48,8 @@ RUNS = 3
 STARTS = 4
 SHARE = 6
 """At most one in so many trials is for what worked elsewhere, but always one; steps from it take two more."""
-OF_A_FAMILY = 2
+OF_A_FAMILY = 1
+"""So many of a family are tried first; the trials that follow learn about its parameters from all that is known."""
 KNOWN = 200
 SAID = 10
 
@@ -56,11 +67,15 @@ class Source(Value):
 
 
 class Recalled(Value):
-    """What a search starts from, and why; ``identity`` is the same for a training that is asked for once more."""
+    """What a search starts from, and why; ``identity`` is the same for a training that is asked for once more.
+
+    ``earlier`` are the trials of the sources: which configurations did well there, and which did not.
+    """
 
     fingerprint: Fingerprint
     identity: str
     starts: list[Start] = Field(default_factory=list[Start])
+    earlier: list[Earlier] = Field(default_factory=list[Earlier])
     sources: list[Source] = Field(default_factory=list[Source])
     left_out: list[str] = Field(default_factory=list[str])
     says: str
@@ -112,6 +127,7 @@ def recalled(
         fingerprint=mark,
         identity=identity,
         starts=starts,
+        earlier=[_earlier(one) for one in found if taken[one.run]],
         sources=[_source(one, taken[one.run]) for one in found if taken[one.run]],
         left_out=left_out[:SAID],
         says=_said(found, taken),
@@ -169,6 +185,16 @@ def _chosen(
         if not known and not often and len(starts) < most:
             starts.append(one)
     return starts, left_out
+
+
+def _earlier(one: RelatedRun) -> Earlier:
+    """Return what a training tried; of one that is remembered without it, its best configurations."""
+    trials = list[Past]()
+    for kept in one.facts.get("tried") or one.configurations:
+        with suppress(ValidationError):
+            trials.append(Past.model_validate({name: kept.get(name) for name in Past.model_fields}))
+    better = one.facts.get("greater_is_better")
+    return Earlier(run=one.run, greater_is_better=better is not False, trials=trials[:MOST_TRIALS])
 
 
 def _source(one: RelatedRun, configurations: int) -> Source:

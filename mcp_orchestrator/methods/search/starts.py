@@ -12,10 +12,23 @@ from mcp_orchestrator.methods.training.estimators import Shape
 from mcp_orchestrator.methods.training.families import FAMILIES, Choice, Family, Params, Range
 from mcp_orchestrator.values import Value
 
-__all__ = ["Start", "Warm", "begun", "cold_because", "completed", "distinct", "why_not"]
+__all__ = [
+    "MOST_TRIALS",
+    "Earlier",
+    "Past",
+    "Start",
+    "Warm",
+    "begun",
+    "checked",
+    "cold_because",
+    "completed",
+    "distinct",
+    "why_not",
+]
 
 Warm = Literal["auto", "off"]
 WEIGHT = "class_weight"
+MOST_TRIALS = 64
 
 
 class Start(Value):
@@ -24,6 +37,22 @@ class Start(Value):
     family: Annotated[str, Field(min_length=1, max_length=80, description="Family of estimators.")]
     params: dict[str, Any] = Field(default_factory=dict[str, Any], description="A value for each tuned parameter.")
     run: Annotated[str, Field(max_length=80, description="The run that it comes from.")] = ""
+
+
+class Past(Value):
+    """A trial of an earlier training, with its score there."""
+
+    family: Annotated[str, Field(min_length=1, max_length=80, description="Family of estimators.")]
+    params: dict[str, Any] = Field(default_factory=dict[str, Any], description="A value for each tuned parameter.")
+    score: Annotated[float, Field(allow_inf_nan=False, description="What it came to there.")]
+
+
+class Earlier(Value):
+    """Trials of an earlier training on related data: which configurations did well there, and which did not."""
+
+    run: Annotated[str, Field(max_length=80, description="The training.")] = ""
+    greater_is_better: Annotated[bool, Field(description="Of its scores: 1 is perfect, else 0 is.")]
+    trials: Annotated[list[Past], Field(max_length=MOST_TRIALS)] = Field(default_factory=list[Past])
 
 
 def begun(starts: Sequence[Start], families: Sequence[Family], shape: Shape) -> list[tuple[str, Params]]:
@@ -41,6 +70,22 @@ def begun(starts: Sequence[Start], families: Sequence[Family], shape: Shape) -> 
     return [(one.family, one.params) for one in distinct(starts, shape)]
 
 
+def checked(earlier: Sequence[Earlier], families: Sequence[Family], shape: Shape) -> list[Earlier]:
+    """Return what was tried earlier, as far as it can be tried here, its parameters complete."""
+    return [
+        one.model_copy(
+            update={
+                "trials": [
+                    past.model_copy(update={"params": completed(past, FAMILIES[past.family], shape)})
+                    for past in one.trials
+                    if not why_not(past, families, shape)
+                ]
+            }
+        )
+        for one in earlier
+    ]
+
+
 def distinct(starts: Sequence[Start], shape: Shape) -> list[Start]:
     """Return configurations that can be tried, complete, each one once."""
     whole = [one.model_copy(update={"params": completed(one, FAMILIES[one.family], shape)}) for one in starts]
@@ -48,7 +93,7 @@ def distinct(starts: Sequence[Start], shape: Shape) -> list[Start]:
     return [one for place, one in enumerate(whole) if keys.index(keys[place]) == place]
 
 
-def why_not(start: Start, families: Sequence[Family], shape: Shape) -> str:
+def why_not(start: Start | Past, families: Sequence[Family], shape: Shape) -> str:
     """Return why a configuration cannot be tried among ``families``, or an empty text."""
     family = next((one for one in families if one.name == start.family), None)
     if family is None:
@@ -75,7 +120,7 @@ def cold_because(method: str, validation: str, warm: str) -> str:
     return ""
 
 
-def completed(start: Start, family: Family, shape: Shape) -> Params:
+def completed(start: Start | Past, family: Family, shape: Shape) -> Params:
     """Return the parameters of a configuration, with class weights where they are tuned here, and only there."""
     space, usual = family.space(shape), family.defaults(shape)[0]
     given = {name: value for name, value in start.params.items() if name != WEIGHT or name in space}

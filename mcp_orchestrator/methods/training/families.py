@@ -15,7 +15,7 @@ from mcp_orchestrator.methods.training.estimators import Shape, Task
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-__all__ = ["FAMILIES", "Choice", "Encoding", "Family", "Params", "Range", "chosen", "family_named"]
+__all__ = ["FAMILIES", "Choice", "Encoding", "Family", "Params", "Range", "Space", "chosen", "family_named"]
 
 Params = dict[str, Any]
 WEIGHTED = ("linear", "splines", "boosting", "lightgbm", "extra_trees", "random_forest")
