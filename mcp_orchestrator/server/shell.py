@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mcp.server.mcpserver import MCPServer
 
 from mcp_orchestrator.release import version
+from mcp_orchestrator.server import lists
 from mcp_orchestrator.server.completion import publish as complete
 from mcp_orchestrator.server.page import apps
 from mcp_orchestrator.server.skills import Skills
@@ -82,6 +83,7 @@ def shell(lifespan: Callable[[MCPServer[Any]], AbstractAsyncContextManager[Any]]
         extensions=[Tasks(), Skills(), apps()],
         log_level="WARNING",
     )
+    lists.publish(server)
     subscribe(server)  # what it can do is part of who it is
     complete(server)
     return server

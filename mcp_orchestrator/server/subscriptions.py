@@ -1,7 +1,7 @@
-"""Who listens to a resource is told when it has changed, in both eras of the protocol.
+"""Who listens to a resource is told when it has changed, in both eras, and when runs and models appear.
 
-While somebody listens, it is looked twice a second whether the memory was written to, and only then at what is
-listened to; what shows the same as before is not announced.
+While somebody listens, it is looked twice a second whether anything was written, and only then at what is listened to;
+what shows the same as before is not announced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from anyio import to_thread
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.session import ServerSession
-from mcp.server.subscriptions import ListenHandler, ResourceUpdated
+from mcp.server.subscriptions import ListenHandler, ResourcesListChanged, ResourceUpdated, ServerEvent
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -28,8 +28,11 @@ from mcp_types import (
     SubscriptionsListenResult,
     UnsubscribeRequestParams,
 )
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_orchestrator.errors import OrchestratorError
+from mcp_orchestrator.server.lists import renewed
+from mcp_orchestrator.server.looks import LIST, WHAT, changes, look
 from mcp_orchestrator.server.tasks import notices
 from orchestrator_memory.sqlite import sqlite3
 
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from mcp_orchestrator.app import Orchestrator
     from mcp_orchestrator.server.shell import Guest
 
-__all__ = ["Watch", "publish"]
+__all__ = ["Watch", "publish", "tell_of_list"]
 
 LOOK_EVERY = 0.5
 MOST = 1000
@@ -53,8 +56,8 @@ class Watch:
     def __init__(
         self,
         look: Callable[[str], object],
-        changes: Callable[[], int],
-        publish: Callable[[ResourceUpdated], Awaitable[None]],
+        changes: Callable[[], object],
+        publish: Callable[[ServerEvent], Awaitable[None]],
     ) -> None:
         """Take how to look at an address, how to see that there may be something new, and whom to tell of it.
 
@@ -68,11 +71,10 @@ class Watch:
 
     @classmethod
     def of(cls, server: MCPServer[Any], orchestrator: Orchestrator) -> Self:
-        """Watch the memory of an orchestrator for the clients of a server."""
-        from mcp_orchestrator.server.memory import look
-
+        """Watch what can be listened to in an orchestrator for the clients of a server."""
         bus = server._subscriptions  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - outside of a request there is no other way to it
-        return cls(partial(look, orchestrator), partial(_changes, orchestrator), bus.publish)
+        watch = cls(partial(look, orchestrator), lambda: changes(orchestrator, list(watch._seen)), bus.publish)
+        return watch
 
     @asynccontextmanager
     async def following(self, addresses: Iterable[str]) -> AsyncGenerator[list[str]]:
@@ -102,7 +104,7 @@ class Watch:
         """Look and tell, until cancelled."""
         while True:
             await self._wanted.wait()
-            before: int | None = None
+            before: object = None
             while self._seen:
                 try:
                     before = await self._round(before)
@@ -111,7 +113,7 @@ class Watch:
                 await anyio.sleep(LOOK_EVERY)
             self._wanted = anyio.Event()
 
-    async def _round(self, before: int | None) -> int:
+    async def _round(self, before: object) -> object:
         now = self._changes()  # a few microseconds, and on one thread: each has a count of its own
         if now != before:
             for address in list(self._seen):
@@ -142,10 +144,13 @@ class Watch:
             return
         self._seen[address] = looks
         if self._followed[address]:
-            await self._publish(ResourceUpdated(uri=address))
+            await self._publish(ResourcesListChanged() if address == LIST else ResourceUpdated(uri=address))
         for session in list(self._subscribed.get(address, {}).values()):
             with anyio.move_on_after(PATIENCE):  # one who does not read holds up nobody else for long
-                await session.send_resource_updated(address)
+                if address == LIST:
+                    await session.send_resource_list_changed()
+                else:
+                    await session.send_resource_updated(address)
 
 
 def publish(server: MCPServer[Any]) -> None:
@@ -158,12 +163,24 @@ def publish(server: MCPServer[Any]) -> None:
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, _unsubscribe)
 
 
+async def tell_of_list(ctx: Request) -> None:
+    """Tell a client of the era until 2025-11-25, which asked for the list of resources, when that has changed."""
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        return
+    watch, connection = _watch(ctx), _connection(ctx)
+    if connection.state.setdefault(LIST, ctx) is ctx and await watch.subscribe(LIST, connection, ctx.session):
+        connection.exit_stack.callback(watch.unsubscribe, connection, LIST)
+
+
 async def _listen(
     serve: ListenHandler, ctx: Request, params: SubscriptionsListenRequestParams
 ) -> SubscriptionsListenResult:
     wanted = params.notifications
-    async with _watch(ctx).following(wanted.resource_subscriptions or ()) as known:
-        kept = wanted.model_copy(update={"resource_subscriptions": known or None})
+    addresses = [one for one in wanted.resource_subscriptions or () if one != LIST]
+    lists = [LIST] if wanted.resources_list_changed else []
+    ctx = renewed(ctx, wanted)
+    async with _watch(ctx).following([*addresses, *lists]) as known:
+        kept = wanted.model_copy(update={"resource_subscriptions": [one for one in known if one != LIST] or None})
         kept_params = params.model_copy(update={"notifications": kept})
         tasks = notices.wanted(wanted)
         if tasks is None:
@@ -173,21 +190,17 @@ async def _listen(
 
 async def _subscribe(ctx: Request, params: SubscribeRequestParams) -> EmptyResult:
     watch, connection, address = _watch(ctx), _connection(ctx), str(params.uri)
-    if not await watch.subscribe(address, connection, ctx.session):
-        what = f"memory://..., as resources/templates/list has it, {MOST} addresses together"
-        message = f"{address} cannot be subscribed to. What can: {what}."
+    if address == LIST or not await watch.subscribe(address, connection, ctx.session):
+        message = f"{address} cannot be subscribed to. What can: {WHAT}, {MOST} addresses together."
         raise MCPError(INVALID_PARAMS, message, {"uri": address})
     connection.exit_stack.callback(watch.unsubscribe, connection, address)
     return EmptyResult()
 
 
 async def _unsubscribe(ctx: Request, params: UnsubscribeRequestParams) -> EmptyResult:
-    _watch(ctx).unsubscribe(_connection(ctx), str(params.uri))
+    if address := str(params.uri):
+        _watch(ctx).unsubscribe(_connection(ctx), address)
     return EmptyResult()
-
-
-def _changes(orchestrator: Orchestrator) -> int:
-    return orchestrator.memory.changes()  # it is not opened before somebody listens
 
 
 def _watch(ctx: Request) -> Watch:

@@ -20,7 +20,7 @@ from mcp_orchestrator.server.tools.workflows import Wait
 from mcp_orchestrator.server.waiting import waited
 from mcp_orchestrator.values import without_secrets
 
-__all__ = ["control_run", "get_run", "list_runs"]
+__all__ = ["about", "control_run", "get_run", "list_runs"]
 
 MOST = 20
 RunId = Annotated[str, Field(min_length=6, description="Id of the run, or at least its first six characters.")]
@@ -85,6 +85,13 @@ async def control_run(
     return RunAnswer.of(held.view(row))
 
 
+def about(row: RunRow) -> str:
+    """Return what a run is about, in a few words: its graph, model, data and target."""
+    graph: dict[str, Any] = row.spec.get("graph") or {}
+    known = without_secrets([graph.get("name"), *(row.spec.get(name) for name in ("model", "data", "target"))])
+    return " ".join(one for one in known if isinstance(one, str))
+
+
 def _listed(orchestrator: Orchestrator, status: str | None, workflow: str | None, begin: int) -> Runs:
     states = () if status is None else (status,)
     found = orchestrator.journal.runs(status=states, workflow=workflow, most=MOST + 1, after=begin)
@@ -100,11 +107,9 @@ def _listed(orchestrator: Orchestrator, status: str | None, workflow: str | None
 
 def _line(orchestrator: Orchestrator, row: RunRow) -> RunLine:
     run = orchestrator.view(row)
-    graph: dict[str, Any] = row.spec.get("graph") or {}
-    about = without_secrets([graph.get("name"), *(row.spec.get(name) for name in ("model", "data", "target"))])
     return RunLine(
         **run.model_dump(include={"run_id", "workflow", "status", "progress", "error", "seconds"}),
         message=run.message or None,
         created=moment(row.created),
-        about=" ".join(one for one in about if isinstance(one, str)) or None,
+        about=about(row) or None,
     )
