@@ -84,7 +84,7 @@ def claimed(project: Project) -> Iterable[str]:
 async def claim(agent: Hands) -> None:
     box = await agent.call("read_messages", agent="ml-engineer", claim=1)
     [letter] = box["messages"]
-    table = next(one for one in ("customers_march.csv", "customers_june.csv") if one in letter["subject"])
+    table = next(one for one in ("customers_march.csv", "customers_june.csv") if one in letter["text"])
     seen = await agent.call("inspect_dataset", data=table)
     body = f"{table} has {seen['rows']} rows."
     await agent.call("send_message", agent="ml-engineer", to=[], reply_to=letter["uid"], body=body, type="result")
