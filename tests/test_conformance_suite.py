@@ -26,10 +26,13 @@ PRODUCT = {
     "2025-11-25": """server-initialize ping completion-complete tools-list resources-list prompts-list
         dns-rebinding-protection server-session-lifecycle server-sse-multiple-streams""",
     "2026-07-28": """completion-complete tools-list resources-list prompts-list sep-2164-resource-not-found
-        dns-rebinding-protection caching http-header-validation sep-2640-skills-enumeration
-        sep-2640-skills-manifest""",
+        dns-rebinding-protection caching http-header-validation""",
 }
 """Scenarios that say something of a server that has not what the suite names."""
+SHOWN = {"run_ml_training_workflow", "run_ml_evaluation_workflow", "run_workflow", "get_run"}
+"""Tools whose answers are shown on a page."""
+SKILLS = ("sep-2640-skills-enumeration", "sep-2640-skills-manifest")
+"""Those of the extension for skills, which belong to no revision."""
 
 
 def node() -> str | None:
@@ -98,12 +101,23 @@ def test_all_checks_of_a_revision_succeed_twice_in_a_row(revision: str, tmp_path
 def test_the_server_itself_passes_what_needs_nothing_of_the_suite_s(revision: str, tmp_path: Path) -> None:
     with serving(tmp_path, "-m", "mcp_orchestrator", "serve", "--http", "0", said_on="stderr") as address:
         for scenario in PRODUCT[revision].split():
-            asked = ("--url", address, "--scenario", scenario, "--spec-version", revision)
-            done = run(SUITE, "server", *asked, "-o", tmp_path / scenario, folder=tmp_path)
-            succeeded, wrong = judged(tmp_path / scenario)
-            assert not wrong
-            assert done.returncode == 0, done.stdout[-2000:]
-            assert succeeded
+            passes(scenario, address, tmp_path, "--spec-version", revision)
+
+
+@pytest.mark.parametrize("scenario", SKILLS)
+def test_the_server_s_skills_are_as_the_extension_has_them(scenario: str, tmp_path: Path) -> None:
+    with serving(tmp_path, "-m", "mcp_orchestrator", "serve", "--http", "0", said_on="stderr") as address:
+        passes(scenario, address, tmp_path)
+
+
+def passes(scenario: str, address: str, folder: Path, *options: str) -> None:
+    """Run a scenario whose checks must all succeed."""
+    out = folder / scenario
+    done = run(SUITE, "server", "--url", address, "--scenario", scenario, *options, "-o", out, folder=folder)
+    succeeded, wrong = judged(out)
+    assert not wrong
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert succeeded, done.stdout[-2000:]
 
 
 @pytest.mark.parametrize("era", ["modern", "legacy"])
@@ -115,6 +129,10 @@ def test_the_inspector_finds_nothing_to_complain_of(era: str, tmp_path: Path) ->
     assert "arning" not in listed.stderr
     names = {one["name"] for one in json.loads(listed.stdout)["result"]["tools"]}
     assert {"run_ml_training_workflow", "invoke_ml_component"} <= names
+    found = run(INSPECTOR, *asked, "--method", "tools/list", "--app-info", folder=tmp_path)
+    pages = [json.loads(line) for line in found.stdout.splitlines()]
+    assert {one["toolName"] for one in pages if one["hasApp"]} == SHOWN
+    assert {one["resourceMimeType"] for one in pages if one["hasApp"]} == {"text/html;profile=mcp-app"}
     call = ("--method", "tools/call", "--tool-name", "find_ml_components", "--tool-args-json", '{"query": "scorer"}')
     found = run(INSPECTOR, *asked, *call, folder=tmp_path)
     assert json.loads(found.stdout)["result"]["structuredContent"]["components"]
