@@ -21,6 +21,7 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestParams, ElicitResult
 from served import Era, environment, facts, text
+from tasking import Knowing
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.journal import Journal
@@ -393,6 +394,30 @@ async def test_who_waits_for_a_run_answers_what_it_asks_and_a_closed_form_leaves
     assert person.read == ['Ship it?\n{"accuracy":0.9}'] * 2
 
 
+async def test_a_task_begins_after_the_yes_and_its_run_says_who_gave_it(settings: Settings) -> None:
+    person, knowing = Person([NO, YES]), Knowing()
+    graph = {"steps": [{"name": "p", **PROMOTION}]}
+    server = build(Orchestrator(settings=settings, in_process=True))
+    async with Client(server, elicitation_callback=person, extensions=[knowing]) as client:
+        assert "said no" in refusal(await client.call_tool("run_workflow", {"graph": graph}))
+        assert facts(await client.call_tool("list_runs"))["runs"] == []
+        run = facts(await client.call_tool("run_workflow", {"graph": graph}))
+        assert run["status"] == "succeeded"
+        whole = facts(await client.call_tool("get_run", {"run_id": run["run_id"], "detail": "full"}))
+        assert whole["approved"] == "the person at mcp (form)"
+    assert champion(settings) == 2
+
+
+async def test_a_server_that_only_reads_asks_nobody_what_a_run_asks(settings: Settings) -> None:
+    graph = {"steps": [{"name": "ship", "approval": "Ship it?"}]}
+    async with at_client(settings) as client:
+        run = facts(await client.call_tool("run_workflow", {"graph": graph, "wait_seconds": 50}))["run_id"]
+    person = Person([])
+    async with at_client(settings, person=person, read_only=True) as client:
+        assert facts(await client.call_tool("get_run", {"run_id": run, "wait_seconds": 50}))["status"] == "waiting"
+    assert person.read == []
+
+
 # What is told --------------------------------------------------------------------------------------------------------
 
 
@@ -541,6 +566,20 @@ async def test_a_confirmation_is_its_subject_s_and_a_run_asks_its_own_subject_al
         assert (await ask("ann", get, forms=True))["result"]["structuredContent"]["status"] == "waiting"
         asked = (await ask("ann", started, forms=True))["result"]
         assert next(iter(asked["inputRequests"].values()))["params"]["message"] == "Ship it?"
+
+
+async def test_to_let_a_run_of_others_go_on_that_moves_an_alias_needs_the_scope_for_it(
+    settings: Settings,
+) -> None:
+    call = {"graph": GRAPH, "inputs": {"model": "flowers"}, "wait_seconds": 50}
+    async with at_client(settings) as client:
+        confirm = offered(await client.call_tool("run_workflow", call))
+        run = facts(await client.call_tool("run_workflow", {**call, "confirm": confirm}))["run_id"]
+        facts(await client.call_tool("control_run", {"run_id": run, "action": "cancel"}))
+    async with over_http(settings) as ask:
+        resume = {"name": "control_run", "arguments": {"run_id": run, "action": "resume"}}
+        assert "needs the scope ml:promote" in (await ask("ray", resume))["result"]["content"][0]["text"]
+        assert not (await ask("ann", resume))["result"]["isError"]
 
 
 async def test_the_question_and_the_answer_pass_a_front_and_its_host(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from orchestrator_memory.door import now
 __all__ = ["Attempt", "History", "Step", "Used", "history", "step_of", "timeline_of"]
 
 REFERENCE = re.compile(r"(?:dataset|model|artifact)://[\w.@/-]+")
-INHERITED = ("parent", "forked_from", "fork_step", "created_by", "deadline")
+INHERITED = ("parent", "forked_from", "fork_step", "created_by", "approved", "deadline")
 
 
 class Attempt(BaseModel):

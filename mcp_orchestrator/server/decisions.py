@@ -82,7 +82,8 @@ async def settled(ctx: Session, open_one: Consent, said: Decision | None) -> Con
     given, request = said or Decision(approved=False), once(ctx) or ""
     work = partial(_decide, status=status, said=given, request=request)
     first, now_is = await to_thread.run_sync(orchestrator(ctx).journal.at_once, work, "", open_one)
-    again = bool(request) and sent_again(ctx) and (now_is.request, now_is.status) == (request, "approved")
+    mine = sent_again(ctx) and (now_is.request, now_is.status) == (request, "approved")
+    again = bool(request) and mine and now() < now_is.expires
     if not first and not again and now_is.status in BEFORE:
         message = f"{BEFORE[now_is.status]}{f' ({now_is.by})' if now_is.by else ''}. Nothing was changed now. {AGAIN}"
         raise NotApproved(message)

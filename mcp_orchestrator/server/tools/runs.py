@@ -11,11 +11,14 @@ from pydantic import Field
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import RunRow
+from mcp_orchestrator.errors import NotAllowed
 from mcp_orchestrator.server.history import whole
+from mcp_orchestrator.server.persona import decides
 from mcp_orchestrator.server.results import RunAnswer, RunLine, Runs, moment, offset
+from mcp_orchestrator.server.scopes import PROMOTE, moves_alias
 from mcp_orchestrator.server.session import Session, orchestrator
 from mcp_orchestrator.server.shrinking import fitting
-from mcp_orchestrator.server.subject import owned
+from mcp_orchestrator.server.subject import owned, subject
 from mcp_orchestrator.server.tools.workflows import Wait
 from mcp_orchestrator.server.waiting import waited
 from mcp_orchestrator.values import without_secrets
@@ -80,7 +83,9 @@ async def control_run(
 ) -> RunAnswer:
     """Cancel, pause or resume a run. What its finished steps made is kept."""
     held = orchestrator(ctx)
-    await to_thread.run_sync(lambda asked: owned(held.journal.run(asked)), run_id)
+    row = await to_thread.run_sync(lambda asked: owned(held.journal.run(asked)), run_id)
+    if action == "resume" and row.subject != (subject() or "") and not decides.get() and moves_alias(row.spec):
+        raise NotAllowed(f"Run {row.id} moves aliases of models: whoever lets it go on needs the scope {PROMOTE}.")
     row = await {"cancel": held.cancel, "pause": held.pause, "resume": held.resume}[action](run_id)
     return RunAnswer.of(held.view(row))
 
