@@ -30,9 +30,9 @@ async def invoke_ml_component(
     *,
     detail: Annotated[
         Literal["concise", "full"],
-        Field(description="Of a large result: the first of each list and text, or all of it in pages."),
+        Field(description="full: a large result in pages; else the first of each list and text."),
     ] = "concise",
-    cursor: Annotated[str | None, Field(description="next_cursor: on through that result; nothing is called.")] = None,
+    cursor: Annotated[str | None, Field(description="next_cursor of that result; calls nothing.")] = None,
 ) -> Invoked:
     """Call a capability of an ML component, in a worker. find_ml_components(name=...) gives parameters and examples."""
     held = orchestrator(ctx)
