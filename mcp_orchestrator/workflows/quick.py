@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_orchestrator.core.engine import Call
-from mcp_orchestrator.methods.tables.sources import remote
+from mcp_orchestrator.methods.tables.server import SERVERS
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.values import Dataset
 
@@ -31,13 +31,16 @@ async def load_if_quick(
         DataRejected: the table cannot be used.
 
     """
-    if isinstance(data, str) and _slow(settings.project / data, data):
+    if isinstance(data, str) and _slow(settings.project, data):
         return None
     params = {"source": data, "target": target, "query": query, "table": table}
     return Dataset.model_validate(await call("training_data_loader", "load", params))
 
 
-def _slow(path: Path, text: str) -> bool:
-    if "://" in text:  # a database may take its time; what is no database is refused at once
-        return not (text.startswith("dataset://") or remote(text))
+def _slow(project: Path, text: str) -> bool:
+    scheme, found, rest = text.partition("://")
+    engine = scheme.partition("+")[0].lower()
+    if found and engine in SERVERS:
+        return True
+    path = project / (rest[1:] if found and engine == "sqlite" else text)
     return path.is_file() and path.stat().st_size > QUICK_BYTES

@@ -15,11 +15,27 @@ from mcp_orchestrator.values import SECRET
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
-__all__ = ["distinct_names", "masked", "open_server", "parse_url", "refuse_writing"]
+__all__ = ["SERVERS", "distinct_names", "masked", "open_server", "parse_url", "refuse_writing"]
 
 READS = re.compile(r"(?is)\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|values|table)\b")
 EMBEDDED = frozenset({"sqlite", "duckdb", "access", "firebird", "shillelagh"})
 """Engines inside this process, whose SQL can read any file; only SQLite is confined (see ``sqlite``)."""
+SERVERS = frozenset(
+    {
+        "postgresql",
+        "mysql",
+        "mariadb",
+        "mssql",
+        "oracle",
+        "snowflake",
+        "bigquery",
+        "redshift",
+        "databricks",
+        "clickhouse",
+        "trino",
+    }
+)
+"""Engines elsewhere, which may take their time; others are asked too, where their dialect is installed."""
 DRIVERS = {
     "psycopg": "psycopg[binary]",
     "psycopg2": "psycopg2-binary",

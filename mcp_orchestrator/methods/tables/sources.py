@@ -14,7 +14,7 @@ from mcp_orchestrator.methods.tables.stream import Source, Stream, Tell
 from mcp_orchestrator.settings import PREFIX, Settings
 from mcp_orchestrator.values import Data
 
-__all__ = ["remote", "source_of"]
+__all__ = ["source_of"]
 
 SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*)://")
 REMOTE = frozenset(
@@ -44,12 +44,6 @@ REMOTE = frozenset(
 )
 
 
-def remote(text: str) -> bool:
-    """Whether a text is an address on other machines, or of files, which is never read; databases are not meant."""
-    found = SCHEME.match(text.strip())
-    return found is not None and found["scheme"].lower() in REMOTE
-
-
 def source_of(ctx: Context, data: Data, *, query: str | None = None, table: str | None = None) -> Source:
     """Find out what ``data`` is; nothing is read yet.
 
@@ -73,10 +67,11 @@ def source_of(ctx: Context, data: Data, *, query: str | None = None, table: str 
     found = SCHEME.match(text)
     if found is None:
         return _file(ctx.settings, text, query=query, table=table)
-    if remote(text):
+    scheme = found["scheme"].lower()
+    if scheme in REMOTE:
         raise NotAllowed(
-            f"data: {found['scheme'].lower()}:// addresses are not read. Download the file to a folder that may be "
-            f"read ({', '.join(map(str, ctx.settings.roots))}; setting {PREFIX}ROOTS) and give its path.",
+            f"data: {scheme}:// addresses are not read. Download the file to a folder that may be read "
+            f"({', '.join(map(str, ctx.settings.roots))}; setting {PREFIX}ROOTS) and give its path.",
         )
     url = server.parse_url(text)
     if url.get_backend_name() == "sqlite":
