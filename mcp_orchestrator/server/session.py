@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 import anyio
+from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver.context import Context
 
 from mcp_orchestrator.app import Orchestrator
@@ -19,8 +20,10 @@ __all__ = [
     "RUN_STATE",
     "Session",
     "approver",
+    "called",
     "client",
     "follow",
+    "introduced",
     "key",
     "once",
     "orchestrator",
@@ -46,7 +49,12 @@ def orchestrator(ctx: Session) -> Orchestrator:
 
 def key(ctx: Session) -> str | None:
     """Return what the front calls this request, which is the same when it is sent again; None without a front."""
-    given = _meta(ctx).get("mcp-orchestrator/request")
+    return called(_meta(ctx))
+
+
+def called(meta: Mapping[str, Any]) -> str | None:
+    """Return the `key` of a request by what was sent with it."""
+    given = meta.get("mcp-orchestrator/request")
     return given if isinstance(given, str) else None
 
 
@@ -61,13 +69,18 @@ def once(ctx: Session) -> str | None:
 
 def client(ctx: Session) -> str:
     """Return the name that the client gave itself; empty when it gave none."""
-    given = _meta(ctx).get("io.modelcontextprotocol/clientInfo")  # with each request, from 2026-07-28 on
+    try:
+        return introduced(ctx.request_context)
+    except ValueError:  # there is no request: a test calls the tool
+        return ""
+
+
+def introduced(asked: ServerRequestContext[Guest, Any]) -> str:
+    """Return the name of the `client` of a request."""
+    given = (asked.meta or {}).get("io.modelcontextprotocol/clientInfo")  # with each request, from 2026-07-28 on
     if isinstance(given, Mapping):
         return str(cast("Mapping[str, Any]", given).get("name", ""))
-    try:
-        params = ctx.session.client_params
-    except ValueError:
-        return ""
+    params = asked.session.client_params
     return "" if params is None else params.client_info.name
 
 

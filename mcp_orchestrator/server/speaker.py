@@ -17,7 +17,7 @@ import anyio
 from anyio import to_thread
 
 from mcp_orchestrator.errors import InvalidInput, StateUnavailable
-from mcp_orchestrator.server.session import Session, client, key
+from mcp_orchestrator.server.session import Session, called, introduced
 from mcp_orchestrator.server.subject import subject
 from orchestrator_memory.errors import MemoryFailure
 from orchestrator_memory.names import agent_name
@@ -62,15 +62,17 @@ class Voice(NamedTuple):
 
 def voice(ctx: Session) -> Voice:
     """Return whose request this is; of an HTTP session, that it ends is noted from then on."""
-    guest, request = ctx.request_context.lifespan_context, key(ctx)
-    speakers, said = guest.attendance.speakers, client(ctx)
-    owner, given = subject(), (ctx.headers or {}).get(HEADER)
+    asked = ctx.request_context
+    guest, request = asked.lifespan_context, called(asked.meta or {})
+    speakers, said = guest.attendance.speakers, introduced(asked)
+    owner, headers = subject(), getattr(asked.request, "headers", None)
+    given = headers.get(HEADER) if headers else None
     if owner is not None:
         return Voice(speakers, f"subject-{hashlib.sha256(owner.encode()).hexdigest()[:32]}", said, request)
     if given:
         session = f"http-{hashlib.sha256(given.encode()).hexdigest()[:32]}"  # whoever has the header is the session
-        connection = ctx.session._connection  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK tells nobody else that a session ends
-        if connection.state.setdefault(HEADER, ctx.request_context) is ctx.request_context:
+        connection = asked.session._connection  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK tells nobody else that a session ends
+        if connection.state.setdefault(HEADER, asked) is asked:
             connection.exit_stack.push_async_callback(speakers.gone, session)
         return Voice(speakers, session, said)
     if not guest.session and request:

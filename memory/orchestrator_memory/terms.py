@@ -48,6 +48,8 @@ def terms(question: str) -> list[str]:
 
 def unjoined(text: str) -> list[str]:
     """Return the parts of each JoinedName of a text, with spaces between them."""
+    if not INNER.search(text):
+        return []
     names = dict.fromkeys(one for one in LETTERS.findall(text) if INNER.search(one))
     return [" ".join(CAMEL.findall(one)) for one in names]
 

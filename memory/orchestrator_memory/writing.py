@@ -26,6 +26,7 @@ KINDS, ORIGINS, IMPACTS = get_args(Kind), get_args(Origin), get_args(Impact)
 NEW = {"valid_to": None, "superseded_by": None, "times": 1, "used": 0, "helpful": 0, "harmful": 0, "version": 1}
 """What holds of every memory that is new."""
 NOTHING = Text("")
+EMPTY = {list: "[]", dict: "{}"}
 encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
@@ -44,7 +45,7 @@ class Draft:
     def row(self) -> dict[str, Any]:
         """Return all columns as SQLite takes them."""
         given = {"tags": self.tags, "data": self.data, "evidence": self.evidence, "flags": self.flags}
-        return self.columns | {name: encode(one) for name, one in given.items()}
+        return self.columns | {name: encode(one) if one else EMPTY[type(one)] for name, one in given.items()}
 
     def memory(self, **more: Any) -> Memory:  # noqa: ANN401 - what a memory has besides
         """Return the memory that a new row is, without reading it again."""
@@ -173,6 +174,8 @@ def _values(field: str, given: dict[str, Any]) -> tuple[dict[str, Any], int]:
 def _labels(field: str, given: Iterable[str]) -> list[str]:
     if isinstance(given, str):
         raise Refused(field, "is one text.", then="Give a list of texts.")
+    if not given:
+        return []
     several = "\n".join(" ".join(one.split()) for one in given)  # all at once, as each pass has its price
     kept = _taken(field, several, LABEL * LABELS).text.casefold().split("\n")
     labels = sorted({" ".join(one.split()) for one in kept} - {""})
