@@ -20,7 +20,7 @@ from .hands import SERVE, Spent, environment
 from .person import Person
 from .play import Agent, Limits
 from .task import Task
-from .tokens import METHOD, count
+from .tokens import KINDS, METHOD, count
 
 __all__ = ["commanded", "configuration"]
 
@@ -53,6 +53,8 @@ def commanded(command: str) -> Agent:
             spent.stopped = f"the command ended with {code}" if code else ""
         finally:
             _read(log, person, spent)
+            if used := _reported(project.parent / "agent.log"):
+                spent.tokens, spent.counted = used, "as the command reports"
 
     return work
 
@@ -98,6 +100,16 @@ async def _run(line: list[str], project: Path) -> int:
                 os.killpg(process.pid, signal.SIGKILL)
             with anyio.CancelScope(shield=True):
                 await process.aclose()
+
+
+def _reported(log: Path) -> int:
+    """Return the tokens in the ``usage`` of what a program says last, if that is JSON; 0 where it is not."""
+    lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
+    try:
+        usage = json.loads(lines[-1])["usage"]
+        return sum(value for name, value in usage.items() if name in KINDS and isinstance(value, int))
+    except (IndexError, KeyError, ValueError, TypeError, AttributeError):
+        return 0
 
 
 def _read(log: Path, person: Person, spent: Spent) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import click
 from .command import commanded
 from .endpoint import Endpoint, asked
 from .homes import Homes
-from .play import Agent, Limits, Result, play, scripted
+from .play import Agent, Limits, Result, by_script, play
 from .report import table, write
 from .task import Task
 from .tasks import TASKS
@@ -28,7 +29,7 @@ __all__ = ["main"]
 @click.option("--model", help="With --endpoint: the name of the model.")
 @click.option("--key-from", metavar="VARIABLE", help="With --endpoint: the variable that has its key.")
 @click.option("--most-output", default=4096, show_default=True, help="With --endpoint: tokens of one answer.")
-@click.option("--scripted", "script", is_flag=True, help="Or the scripts of the tasks: all must be solved.")
+@click.option("--scripted", is_flag=True, help="Or the scripts of the tasks: all must be solved.")
 @click.option("--wrong", is_flag=True, help="Or what a hasty agent might do: none may pass.")
 @click.option("--untouched", is_flag=True, help="Or nothing at all: none may pass.")
 @click.option("--only", multiple=True, metavar="ID", help="Only this task, or what it is about; more than once.")
@@ -49,18 +50,25 @@ def main(only: tuple[str, ...], work: Path | None, out: Path | None, *, listed: 
     if given["wrong"]:
         tasks = [one for one in tasks if one.wrong is not None]
     limits = Limits(given["seconds"], given["calls"], given["tokens"])
-    place = _place(work)
-    results = anyio.run(_round, tasks, agent, place, limits)
-    click.echo(table(results))
+    place = _place(work, out)
+    report = out or place / "report.json"
     about = {"command": given["command"], "endpoint": given["endpoint"], "model": given["model"]}
-    about |= {"scripted": next((key for key in ("script", "wrong", "untouched") if given[key]), None)}
-    write(out or place / "report.json", results, about)
-    click.echo(f"The projects are in {place}, the report in {out or place / 'report.json'}.")
+    about |= {"script": next((key for key in ("scripted", "wrong", "untouched") if given[key]), None)}
+    results: list[Result] = []
+
+    def keep(result: Result) -> None:
+        results.append(result)
+        write(report, results, about)
+        click.echo(f"{result.task}: {'solved' if result.solved else 'NOT solved'} in {result.seconds} s", err=True)
+
+    anyio.run(_round, tasks, agent, place, limits, keep)
+    click.echo(table(results))
+    click.echo(f"The projects are in {place}, the report in {report}.")
     if any(one.solved == hopeless for one in results):
         sys.exit(1)
 
 
-WAYS = ("command", "endpoint", "model", "key_from", "most_output", "script", "wrong", "untouched")
+WAYS = ("command", "endpoint", "model", "key_from", "most_output", "scripted", "wrong", "untouched")
 
 
 def chosen(only: tuple[str, ...]) -> list[Task]:
@@ -80,12 +88,12 @@ def _agent(
     model: str | None,
     key_from: str | None,
     most_output: int,
-    script: bool,
+    scripted: bool,
     wrong: bool,
     untouched: bool,
 ) -> tuple[Agent, bool]:
     """Return the agent that was asked for, and whether it must fail at everything."""
-    ways = [bool(command), bool(endpoint), script, wrong, untouched]
+    ways = [bool(command), bool(endpoint), scripted, wrong, untouched]
     if sum(ways) != 1:
         message = "Give one of --command, --endpoint, --scripted, --wrong and --untouched."
         raise click.UsageError(message)
@@ -100,10 +108,13 @@ def _agent(
             raise click.UsageError(message)
         key = os.environ[key_from] if key_from else ""
         return asked(Endpoint.of(endpoint, model, key, most_output)), False
-    return scripted("right" if script else "wrong" if wrong else "nothing"), not script
+    return by_script("right" if scripted else "wrong" if wrong else "nothing"), not scripted
 
 
-def _place(work: Path | None) -> Path:
+def _place(work: Path | None, out: Path | None) -> Path:
+    if out is not None and not out.absolute().parent.is_dir():
+        message = f"--out: there is no folder {out.absolute().parent}."
+        raise click.UsageError(message)
     if work is None:
         return Path(tempfile.mkdtemp(prefix="evaluations-"))
     if work.exists() and any(work.iterdir()):
@@ -113,13 +124,10 @@ def _place(work: Path | None) -> Path:
     return work.resolve()
 
 
-async def _round(tasks: list[Task], agent: Agent, place: Path, limits: Limits) -> list[Result]:
-    homes, results = Homes(place / "homes"), list[Result]()
+async def _round(tasks: list[Task], agent: Agent, place: Path, limits: Limits, keep: Callable[[Result], None]) -> None:
+    homes = Homes(place / "homes")
     for one in tasks:
-        result = await play(one, agent, homes, place / one.id, limits)
-        results.append(result)
-        click.echo(f"{one.id}: {'solved' if result.solved else 'NOT solved'} in {result.seconds} s", err=True)
-    return results
+        keep(await play(one, agent, homes, place / one.id, limits))
 
 
 if __name__ == "__main__":

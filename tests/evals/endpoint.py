@@ -17,6 +17,7 @@ from .hands import Hands, Spent, hands
 from .person import Person
 from .play import Agent, Limits
 from .task import Task
+from .tokens import KINDS
 
 __all__ = ["Endpoint", "Unanswered", "asked"]
 
@@ -210,8 +211,7 @@ def _anthropic(said: dict[str, Any]) -> Turn:
         if one["type"] == "tool_use"
     ]
     usage = said.get("usage")
-    kinds = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    tokens = sum(usage.get(kind) or 0 for kind in kinds) if usage else 0
+    tokens = sum(usage.get(kind) or 0 for kind in KINDS) if usage else 0
     return Turn(wanted, tokens, {"role": "assistant", "content": blocks})
 
 

@@ -197,13 +197,16 @@ def environment() -> dict[str, str]:
 
 
 async def end_host(project: Path) -> None:
-    """End the host of a project, and return when it is gone."""
+    """End the host of a project, and return when it is gone; one that does not go by itself is killed."""
     leadership = Leadership(project / STATE, "host")
-    asked = False
-    with anyio.fail_after(60):
-        while (host := leadership.leader()) is not None:
-            if not asked:
-                with suppress(ProcessLookupError):
-                    os.kill(host.pid, signal.SIGTERM)
-            asked = True
-            await anyio.sleep(0.05)
+    for number, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
+        if (host := leadership.leader()) is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(host.pid, number)
+        with anyio.move_on_after(seconds):
+            while leadership.leader() is not None:
+                await anyio.sleep(0.05)
+            return
+    message = f"The host of {project} does not end."
+    raise TimeoutError(message)

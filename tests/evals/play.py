@@ -15,7 +15,7 @@ from .homes import Homes
 from .person import Person
 from .task import Project, Task, Way
 
-__all__ = ["Agent", "Limits", "Result", "check", "follow", "play", "scripted"]
+__all__ = ["Agent", "Limits", "Result", "by_script", "check", "follow", "play"]
 
 SHOWN = 500
 """Characters of a failure that a report has."""
@@ -92,11 +92,13 @@ def check(task: Task, folder: Path) -> list[str]:
     project = Project(folder)
     try:
         return list(task.check(project))
+    except Exception as error:  # noqa: BLE001 - a state that no checker foresaw solves nothing, and ends no round
+        return [f"The checker failed: {type(error).__name__}: {error}"]
     finally:
         project.close()
 
 
-def scripted(which: Literal["right", "wrong", "nothing"]) -> Agent:
+def by_script(which: Literal["right", "wrong", "nothing"]) -> Agent:
     """Return an agent that follows the script of a task: the way that solves it, the hasty one, or none."""
 
     async def work(task: Task, project: Path, person: Person, limits: Limits, spent: Spent) -> None:

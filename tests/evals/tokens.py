@@ -6,7 +6,10 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["METHOD", "count"]
+__all__ = ["KINDS", "METHOD", "count"]
+
+KINDS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+"""What Anthropic's endpoint, and programs that report likewise, count apart."""
 
 METHOD = "o200k" if find_spec("bpe_openai") else "bytes/4"
 """How tokens are counted that no endpoint reports."""
