@@ -69,8 +69,8 @@ class Orchestrator(Participant):
         """Open the state of a project folder (default: the working folder).
 
         With ``in_process``, components run in threads of this process instead of worker processes: lighter for a
-        script, but a run cannot be stopped in the middle of a step. Without ``preload``, workers import the ML
-        libraries when they need them, which suits a single call.
+        script, but a run cannot be stopped in the middle of a step. Without ``preload``, whatever the settings say,
+        workers import the ML libraries when they need them, which suits a single call.
 
         Raises:
             InvalidInput: a setting is not acceptable.
@@ -88,7 +88,8 @@ class Orchestrator(Participant):
         self._remembering = threading.Lock()
         self.leadership = Leadership(self.settings.home)
         self.artifacts = ArtifactStore.of(self.settings)
-        workers = Workers(self.settings, preload=preload)
+        ahead = self.settings.preload
+        workers = Workers(self.settings, preload=preload and ahead != "nothing", tracking=ahead == "all")
         self.executor: Executor = InProcess(self.settings, self.registry) if in_process else workers
         self.resources = resources = Resources.of(self.settings, capacity(self.settings), tell=self._happened)
         if self.settings.executor != "local":

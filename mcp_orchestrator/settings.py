@@ -78,6 +78,10 @@ class Settings(BaseModel):
         tuple[str, ...], Field(description="Origins of web pages that may call the server over HTTP.")
     ] = ()
     log_level: Annotated[str, Field(description="Level of the log on stderr.")] = "WARNING"
+    preload: Annotated[
+        Literal["all", "models", "nothing"],
+        Field(description="What is loaded ahead of the first step: the ML libraries with the tracker or without it."),
+    ] = "all"
     executor: Annotated[
         Literal["local", "dask", "ray"],
         Field(description="Where steps run: on this machine, or on the workers of a Dask or a Ray cluster."),

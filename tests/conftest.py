@@ -20,6 +20,8 @@ from mcp_orchestrator.core.leadership import Leadership
 from mcp_orchestrator.settings import Settings
 
 prepare()
+# What a test starts has few steps to do, and nothing to track: loading all ahead would be most of its work.
+os.environ.setdefault("MCP_ORCHESTRATOR_PRELOAD", "models")
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,12 @@ def no_host_left(request: pytest.FixtureRequest) -> Generator[None]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(host.pid, signal.SIGKILL)
             time.sleep(0.01)
+
+
+@pytest.fixture
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let servers that a test starts load nothing ahead: what they do needs no ML library."""
+    monkeypatch.setenv("MCP_ORCHESTRATOR_PRELOAD", "nothing")
 
 
 @pytest.fixture

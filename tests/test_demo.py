@@ -24,6 +24,7 @@ def test_the_demo_does_the_whole_job_through_the_server_and_leaves_nothing_outsi
     (place := tmp_path / "work").mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'memory'}")
+    monkeypatch.setenv("MCP_ORCHESTRATOR_PRELOAD", "all")  # as anybody has it
     monkeypatch.chdir(place)
     with start("demo", "--seconds", "5") as command:
         said, log = command.communicate()

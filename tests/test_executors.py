@@ -15,6 +15,7 @@ import anyio
 import psutil
 import pytest
 
+from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.executors import Inline, InProcess, Workers
 from mcp_orchestrator.core.kill import works
 from mcp_orchestrator.core.registry import Registry
@@ -267,6 +268,24 @@ async def test_once_the_libraries_are_loaded_a_worker_is_at_hand_before_the_firs
                 await anyio.sleep(0.02)
         assert (await perform(workers, toy("loaded", name="sklearn.ensemble"))).value is True
         assert len(workers.processes) == 1
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize(("ahead", "loaded"), [("models", True), ("nothing", False)])
+async def test_what_is_loaded_ahead_can_be_set(settings: Settings, ahead: str, loaded: bool) -> None:
+    orchestrator = Orchestrator(settings=settings.model_copy(update={"preload": ahead}))
+    workers = orchestrator.executor
+    assert isinstance(workers, Workers)
+    try:
+        await workers.start()
+        with anyio.fail_after(120):
+            while loaded and not workers.processes:
+                await anyio.sleep(0.02)
+        assert (await perform(workers, toy("loaded", name="sklearn.ensemble"))).value is loaded
+        assert (await perform(workers, toy("loaded", name="mlflow"))).value is False
+    finally:
+        await workers.close()
 
 
 @pytest.mark.parametrize("cpus", [1, 2])

@@ -30,6 +30,7 @@ from mcp_orchestrator.settings import Settings
 from orchestrator_memory import FileLock
 from orchestrator_memory.sqlite import sqlite3
 
+pytestmark = pytest.mark.usefixtures("unloaded")
 COUNTER = """
 import time
 from pathlib import Path

@@ -38,7 +38,7 @@ from mcp_orchestrator.host.process import Host
 from mcp_orchestrator.host.reach import SOCKET, ours
 from mcp_orchestrator.settings import Settings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unloaded")]
 SPEC = {"data": "builtin:iris", "target": "wait"}
 HERE = Path(__file__).parent
 

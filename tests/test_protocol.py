@@ -20,7 +20,7 @@ from served import SERVE, Era, burning, environment, facts, gone, over_stdio, te
 
 from mcp_orchestrator.server.tools import published
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unloaded")]
 ENDS: list[tuple[Literal["stdio", "http"], Era]] = [
     ("stdio", "auto"),
     ("stdio", "legacy"),

@@ -32,7 +32,7 @@ from mcp_orchestrator.core.workflow import Workflow
 from mcp_orchestrator.server import build
 from mcp_orchestrator.settings import Settings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unloaded")]
 TRAIN: dict[str, Any] = {"data": ROWS, "target": "wait"}
 ADD = {"name": "add", "component": "toys", "capability": "add", "params": {"a": 1}}
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
