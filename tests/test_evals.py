@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,11 @@ def test_the_tasks_are_about_everything_that_agents_are_asked_for() -> None:
 @pytest.mark.parametrize("task", LIGHT, ids=lambda one: one.id)
 def test_a_project_that_nobody_touched_solves_no_task(task: Task, homes: Homes, tmp_path: Path) -> None:
     assert check(task, homes.copy(task.start, tmp_path))
+
+
+def test_a_state_that_a_checker_did_not_foresee_solves_nothing(homes: Homes, tmp_path: Path) -> None:
+    task = replace(TASKS["share-phase"], check=lambda project: project.rows("customers.csv")[9999].values())
+    assert check(task, homes.copy("tables", tmp_path)) == ["The checker failed: IndexError: list index out of range"]
 
 
 @pytest.mark.slow

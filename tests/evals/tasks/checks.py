@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mcp_orchestrator.tracking.versions import Version
+
 from ..task import GOOD, Project
 
 __all__ = ["fact", "trained"]
@@ -21,10 +23,15 @@ def trained(project: Project, name: str, target: str, *, better_than: float | No
         run = project.training(version)
         if version.target != target:
             yield f"{name} {version.version} predicts {version.target}, not {target}."
-        elif run is None or run.workflow != "train" or run.status not in GOOD:
-            yield f"{name} {version.version} does not come from a training that ended well."
-        elif better_than is not None and version.metrics["balanced_accuracy"].value < better_than:
-            yield f"{name} {version.version} is hardly better than chance."
+        elif run is None or run.workflow not in {"train", "custom"} or run.status not in GOOD:
+            yield f"{name} {version.version} does not come from a run that ended well."
+        elif better_than is not None and _score(version) < better_than:
+            yield f"{name} {version.version} is hardly better than chance, or nobody has tested it."
+
+
+def _score(version: Version) -> float:
+    found = version.metrics.get("balanced_accuracy")
+    return found.value if found else 0.0
 
 
 def fact(project: Project, name: str, expected: str) -> Iterable[str]:

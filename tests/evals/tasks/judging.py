@@ -15,14 +15,10 @@ MARCH, APRIL, JUNE = "customers_march.csv", "customers_april.csv", "customers_ju
 
 def evaluated(project: Project, *models: str, source: str) -> RunRow | None:
     """Return the newest evaluation of one of the models (of both, where two are named) on a table."""
-    for run in project.journal.runs(workflow="evaluate", most=500):
+    for run in (one for one in project.runs("evaluate") if one.status in GOOD):
         asked = {_exact(project, run.spec[key]) for key in ("model", "against") if run.spec.get(key)}
         table = str((run.result or {}).get("data", {}).get("uri", ""))
-        if (
-            run.status in GOOD
-            and asked == set(models)
-            and table.startswith(f"dataset://{source.removesuffix('.csv')}@")
-        ):
+        if asked == set(models) and table.startswith(f"dataset://{source.removesuffix('.csv')}@"):
             return run
     return None
 
