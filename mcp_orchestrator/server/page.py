@@ -1,8 +1,8 @@
 """The page that shows a run in clients that show pages (MCP Apps, 2026-01-26): while it goes on, and what it found.
 
-Its parts stand in `ui`. They are joined when the page is read: the style and the script into the page, under a policy
-that runs this script, uses this style, and lets nothing else in. `reads.json` has every field of our answers that the
-script can see; what is not there is dropped before anything else looks at an answer.
+Its parts stand in `ui`. They are joined when the page is read: the style and the script, without their comments, into
+the page, under a policy that runs this script, uses this style, and lets nothing else in. `reads.json` has every field
+of our answers that the script can see; what is not there is dropped before anything else looks at an answer.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def page() -> str:
     from string import Template
 
     folder = Path(__file__).with_name("ui")
-    style = _read(folder / "page.css")
-    reads = _read(folder / "reads.json")
-    parts = "\n".join(_read(folder / f"{name}.js") for name in SCRIPTS)
-    script = f'"use strict";\n{{\n{parts}}}\n'
+    style = _short(folder / "page.css")
+    reads = _short(folder / "reads.json")
+    parts = "\n".join(_short(folder / f"{name}.js") for name in SCRIPTS)
+    script = f'"use strict";\n{{\n{parts}\n}}\n'
     policy = (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -61,6 +61,12 @@ def page() -> str:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+def _short(path: Path) -> str:
+    """Return a file without indents and without lines that only comment; no text in it goes over several lines."""
+    lines = [line.strip() for line in _read(path).splitlines()]
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def _digest(text: str) -> str:

@@ -6,14 +6,22 @@ Object.assign(client.heard, {
     else seek();
   },
   "ui/notifications/tool-result": heard,
-  "ui/notifications/tool-cancelled": () => { state.lost = state.id ? "The call was given up; the run goes on." : "The call was given up."; show(); },
+  "ui/notifications/tool-cancelled": () => { state.said = "The call was given up" + (state.id ? "; the run goes on." : "."); show(); },
   "ui/notifications/host-context-changed": (context) => { settled(context); show(); },
 });
 client.asked["ping"] = () => ({});
 client.asked["ui/resource-teardown"] = () => { state.ended = true; clearTimeout(state.timer); return {}; };
 
 function press(id, act) {
-  document.getElementById(id).addEventListener("click", () => Promise.resolve(act()).catch((error) => { state.lost = short(error.message, 300); show(); }));
+  document.getElementById(id).addEventListener("click", async () => {
+    state.said = "";
+    try {
+      await act();
+    } catch (error) {
+      state.said = short(error.message, 300);
+    }
+    show();
+  });
 }
 
 function asking(on) {
@@ -21,7 +29,7 @@ function asking(on) {
   document.getElementById(on ? "no" : "cancel").focus();
 }
 
-press("refresh", () => { Object.assign(state, { ended: false, failures: 0, run: isFinal() ? null : state.run }); return look(); });
+press("refresh", () => { Object.assign(state, { ended: false, failures: 0 }); return look(); });
 press("cancel", () => asking(true));
 press("no", () => asking(false));
 press("yes", async () => {

@@ -2,7 +2,7 @@
 const RUN = /\b[Rr]un ([0-9a-f]{32})\b/;
 const TRIAL = /trial (\d+) of (\d+): (\S+) (\S+) \(best (\S+)\)/;
 const state = {
-  id: "", run: null, full: false, problem: "", lost: "", ended: false, busy: false, timer: 0, failures: 0, watched: false,
+  id: "", run: null, full: false, problem: "", said: "", lost: "", ended: false, busy: false, timer: 0, failures: 0, watched: false,
   after: 0, first: 0, last: 0, lastSeen: 0, trials: [], most: 0, tuning: 0, test: null, pictures: [], missing: "", known: null, about: false, opened: Date.now(),
 };
 
@@ -49,7 +49,8 @@ async function look() {
   state.busy = true;
   try {
     const asked = { run_id: state.id, wait_seconds: 0 };
-    state.run = state.run && isFinal() ? state.run : await call("get_run", asked, "run");
+    const run = await call("get_run", asked, "run");
+    if (!state.full || !ENDED.includes(run.status)) state.run = run;
     state.id = state.run.run_id;
     if (!isFinal()) state.watched = true;
     await events();
@@ -70,7 +71,7 @@ function again() {
   if (state.ended || document.hidden || state.failures > 8) return;
   const calm = state.run && ["paused", "waiting"].includes(state.run.status) ? 15 : 1;
   const took = elapsed() ?? watchedFor();
-  const pace = Math.max(calm, took < 20 ? 1 : took < 120 ? 2 : took < 900 ? 5 : 15);
+  const pace = Math.max(calm, took < 20 ? 1.5 : took < 120 ? 3 : took < 900 ? 5 : 15);
   state.timer = setTimeout(state.id ? look : seek, Math.min(60, pace * 2 ** state.failures) * 1000);
 }
 
@@ -79,6 +80,7 @@ async function seek() {
   clearTimeout(state.timer);
   if (state.id || state.ended || !client.args || !can("serverTools")) return;
   const { data, target, model } = client.args;
+  if (!target && !model) return;
   const workflow = target ? "train" : "evaluate";
   const wanted = [model, data, target].filter((one) => typeof one === "string").join(" ");
   try {

@@ -41,7 +41,7 @@ function metrics({ figures, baseline, main }) {
   return [titled("Metrics", "on rows that no fit and no choice has seen"), table([["metric"], ["value", "n"], ["95 %", "n"], ["baseline", "n"], ["", "draw"]], rows), key];
 }
 
-function board({ rows, metric }) {
+function board({ rows, metric, whole }) {
   const known = rows.filter((one) => isNumber(one.score));
   const near = known.slice(0, Math.max(3, Math.ceil(known.length * 0.75)));
   const edges = near.flatMap((one) => [one.score - (one.sd || 0), one.score + (one.sd || 0)]);
@@ -53,7 +53,7 @@ function board({ rows, metric }) {
       ? el("td", { class: "n" }, num(one.score), isNumber(one.sd) ? el("small", {}, "± " + num(one.sd, 2)) : null)
       : el("td", { class: "n quiet", title: one.reason }, words(one.state)),
     el("td", { class: "draw" }, isNumber(one.score) ? strip(one.score < low || one.score > high ? null : one.score, clip(one.score - (one.sd || 0)), clip(one.score + (one.sd || 0)), null, low, high) : null)));
-  const parts = [titled("Leaderboard", words(metric) + ", mean over the folds ± deviation"), table([["", "n"], ["pipeline"], ["score", "n"], ["", "draw"]], lines)];
+  const parts = [titled("Leaderboard", words(metric) + (whole ? ", mean over the folds ± deviation" : ", so far")), table([["", "n"], ["pipeline"], ["score", "n"], ["", "draw"]], lines)];
   if (lines.length > MOST) {
     const more = el("button", { type: "button", class: "more", "aria-expanded": "false" }, `All ${lines.length} trials`);
     more.addEventListener("click", () => {

@@ -3,10 +3,9 @@ function show() {
   const run = state.run;
   const final = isFinal();
   const status = run ? run.status : state.problem ? "failed" : "";
-  const place = document.getElementById("status");
-  place.textContent = run ? STATES[status] || status : state.problem ? "Refused" : "Waiting for the run";
-  place.className = "status " + status;
-  document.getElementById("title").textContent = title();
+  put("status", run ? STATES[status] || status : state.problem ? "Refused" : "Waiting for the run");
+  document.getElementById("status").className = "status " + status;
+  put("title", title());
   clock();
   const bar = document.getElementById("bar");
   bar.hidden = !run || final;
@@ -14,8 +13,9 @@ function show() {
     bar.setAttribute("aria-valuenow", String(Math.round(run.progress * 100)));
     bar.firstElementChild.style.setProperty("--done", run.progress * 100 + "%");
   }
-  document.getElementById("now").textContent = run && !final && run.message ? run.message : "";
+  put("now", (!final && run && run.message) || "");
   notes();
+  if (final) document.getElementById("ask").hidden = true;
   document.getElementById("refresh").hidden = !state.id || !can("serverTools");
   document.getElementById("cancel").hidden = !run || final || run.status === "cancelling" || !can("serverTools");
   document.getElementById("model").hidden = !final || !run.model || !can("serverTools");
@@ -33,14 +33,14 @@ function title() {
   const [data, target] = [asked.data, asked.target].map((one) => (typeof one === "string" ? short(one, 30) : ""));
   const tested = model.asked || asked.model;
   if (tested) return short(tested, 40) + (data ? " on " + data : "");
-  return [target, data].filter(Boolean).join(" from ") || (run && words(run.workflow)) || "Run";
+  return [target, data].filter(Boolean).join(" from ") || short((asked.graph && asked.graph.name) || asked.workflow || (run && words(run.workflow)) || "Run", 40);
 }
 
 function clock() {
   const run = state.run;
   const took = run ? lasted(elapsed()) : "";
   const parts = run ? [KINDS[run.workflow] || run.workflow, isFinal() ? took : took && `${took} so far`, remaining(), `run ${run.run_id.slice(0, 8)}`] : [];
-  document.getElementById("facts").textContent = parts.filter(Boolean).join(" · ");
+  put("facts", parts.filter(Boolean).join(" · "));
 }
 
 function notes() {
@@ -52,7 +52,7 @@ function notes() {
   if (run && run.status === "degraded") add("warn", "Degraded: not all that was asked for could be done.", run.steps.filter((one) => one.status === "failed").map((one) => `${one.name}: ${one.reason}`));
   if (run && run.warnings.length) add("warn", run.warnings.length === 1 ? run.warnings[0] : `${run.warnings.length} warnings`, run.warnings.length === 1 ? [] : run.warnings);
   if (run && (run.status === "waiting" || run.status === "paused")) add("warn", STATES[run.status] + ".", run.next.slice(0, 1));
-  if (state.lost) add("quiet", state.lost);
+  for (const one of [state.said, state.lost].filter(Boolean)) add("quiet", one);
   fill("notes", told.length ? told : null, () => told.map((one) => el("div", { class: "note " + one.kind }, el("p", {}, one.text), one.more.length ? el("ul", {}, ...one.more.map((line) => el("li", {}, line))) : null)));
 }
 
@@ -65,8 +65,9 @@ function sections(run) {
   const tried = run.leaderboard.filter((one) => isNumber(one.trial));
   const points = (tried.length ? tried.map((one) => ({ ...one, trial: one.trial + 1 })) : [...state.trials]).sort((a, b) => a.trial - b.trial);
   const direct = { greater: run.search ? run.search.greater_is_better : !state.trials.some((one) => one.best < one.score), choice: run.search && run.search.choice };
-  fill("curve", points.length ? { points, metric, most: isFinal() ? points.length : state.most, ...direct } : null, search);
-  fill("board", tried.length ? { rows: tried, metric } : null, board);
+  fill("curve", points.some((one) => isNumber(one.score)) ? { points, metric, most: isFinal() ? points.length : state.most, ...direct } : null, search);
+  const ranked = tried.length ? tried : [...points].sort((a, b) => (direct.greater ? b.score - a.score : a.score - b.score));
+  fill("board", ranked.length ? { rows: ranked, metric, whole: tried.length > 0 } : null, board);
   fill("importance", run.importance.length ? { features: run.importance, metric } : null, importance);
   const test = state.test && state.test.result;
   fill("confusion", test && test.confusion.length ? { classes: test.classes, counts: test.confusion } : null, confusion);

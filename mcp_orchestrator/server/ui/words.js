@@ -57,13 +57,20 @@ function words(name) {
 }
 
 function settings(params) {
-  const told = Object.entries(params || {}).map(([name, value]) => name + " " + (isNumber(value) ? num(value, 3) : JSON.stringify(value).replaceAll('"', "")));
+  if (!params) return "";
+  const told = Object.entries(params).map(([name, value]) => name + " " + (isNumber(value) ? num(value, 3) : JSON.stringify(value).replaceAll('"', "")));
   return told.join(", ") || "defaults";
 }
 
 function table(head, rows, given = {}) {
-  const line = el("tr", {}, ...head.map(([name, kind]) => el("th", { scope: "col", class: kind }, name)));
+  const line = el("tr", {}, ...head.map(([name, kind]) => (name ? el("th", { scope: "col", class: kind }, name) : el("td", { class: kind }))));
   return el("div", { class: "scroll" }, el("table", given, el("thead", {}, line), el("tbody", {}, ...rows)));
+}
+
+// What is said aloud when it changes is only put there when it does.
+function put(id, text) {
+  const place = document.getElementById(id);
+  if (place.textContent !== text) place.textContent = text;
 }
 
 // A section is made again only when what it shows has changed: focus, selection and open folds stay where they are.
