@@ -24,8 +24,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, PaginatedRequestParams, RequestParams
 
 from mcp_orchestrator.definitions import FENCE, HERE
+from mcp_orchestrator.errors import NotReady
 
-__all__ = ["IDENTIFIER", "Skills", "publish", "skills"]
+__all__ = ["IDENTIFIER", "Skills", "publish", "skills", "text"]
 
 IDENTIFIER = "io.modelcontextprotocol/skills"
 PLACES = (HERE / "skills", HERE.parent / "skills")
@@ -80,6 +81,19 @@ def publish(server: MCPServer[Any]) -> None:
                     fn=partial(_content, path),
                 )
             )
+
+
+def text(name: str) -> str:
+    """Return what a skill says: its main file without the header.
+
+    Raises:
+        NotReady: the installation has lost its files.
+
+    """
+    folder = skills().get(name)
+    if folder is None:
+        raise NotReady(f"The skill {name} is missing below {HERE}. Install mcp-ml-orchestrator again.")
+    return (folder / MAIN).read_text("utf-8").split(f"\n{FENCE}\n", 1)[1].strip() + "\n"
 
 
 def header(path: Path) -> dict[str, str]:
