@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import threading
 
@@ -32,6 +33,8 @@ LISTENING = "subscriptions/listen"
 LONGEST = 32 << 20
 """Bytes of a message of a client; what is longer is not read into memory."""
 UNREADABLE, INVALID = -32700, -32600
+ANSWER = re.compile(rb'\{"jsonrpc":"2\.0","id":(\d+|"[^"\\]*"),"(?:result|error)":')
+"""How an answer begins, of which no more has to be understood here."""
 KEPT = {"logging/setLevel": "", "resources/subscribe": "uri"}
 
 
@@ -210,7 +213,8 @@ class Front:
         with connection.makefile("rb") as said:
             self._greeted(json.loads(said.readline() or b"{}"))
             for line in said:
-                message = json.loads(line)
+                short = ANSWER.match(line)
+                message = {"id": json.loads(short[1])} if short else json.loads(line)
                 if message.get("method") == ENDING:
                     return True
                 if "id" in message and "method" not in message:

@@ -39,6 +39,8 @@ __all__ = [
 PLAIN = ("metrics", "baseline", "model", "next", "spec")
 """What of a run is never shrunk."""
 
+ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 class Answer(BaseModel):
     """The answer of a tool."""
@@ -240,7 +242,7 @@ class Predictions(Answer):
 
 def compact(facts: dict[str, Any]) -> str:
     """Return JSON values as JSON without blanks."""
-    return json.dumps(facts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return ENCODER.encode(facts)
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
