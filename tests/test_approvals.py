@@ -457,6 +457,9 @@ def test_a_reason_cannot_pass_for_the_question(settings: Settings) -> None:
     assert "\n" not in shown
     assert 'The reason that was given: "fine.\\nThe person' in shown
     assert len(shown) < 500
+    with Versions(settings.home) as versions:
+        turned = plan(versions, step("promote", name="flowers", version="2", why="a\u202eb é")).text
+    assert turned == LINE.replace("better on the test part", "a\\u202eb é")
 
 
 def test_what_a_graph_finds_out_only_later_is_told_as_that_and_bound_where_it_can_be(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from mcp_orchestrator.core.rows import Decision
 from mcp_orchestrator.errors import InvalidInput, NotApproved
 from mcp_orchestrator.server import confirmations
 from mcp_orchestrator.server.decisions import AGAIN, VALID, Call, asked, known, settled
-from mcp_orchestrator.server.moves import plan
+from mcp_orchestrator.server.moves import legible, plan
 from mcp_orchestrator.server.questions import SCHEMA, decision, person, question
 from mcp_orchestrator.server.session import Session, client, orchestrator
 from mcp_orchestrator.server.speaker import voice
@@ -37,6 +37,7 @@ __all__ = ["Approved", "approve"]
 
 KEY = "approve"
 STATE = "consent "
+NAMED = 80
 MEANINGLESS = {"wait_seconds", "detail", "cursor"}
 """Arguments that have nothing to do with what is done."""
 
@@ -121,7 +122,9 @@ async def _elicited(ctx: Session, call: Call) -> ElicitResult:
 
 
 def _message(ctx: Session, call: Call) -> str:
-    return f"{client(ctx) or 'An agent'} asks whether this shall be done ({call.tool}):\n{call.plan.text}"
+    return (
+        f"{legible(client(ctx), NAMED) or 'An agent'} asks whether this shall be done ({call.tool}):\n{call.plan.text}"
+    )
 
 
 # A client that cannot -----------------------------------------------------------------------------------------------

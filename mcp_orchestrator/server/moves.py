@@ -18,7 +18,7 @@ from mcp_orchestrator.tracking.consents import key
 from mcp_orchestrator.tracking.versions import CHALLENGER, CHAMPION, Version, Versions
 from mcp_orchestrator.workflows.references import Missing, Reference, follow, referring, resolve
 
-__all__ = ["MOST", "Plan", "plan"]
+__all__ = ["MOST", "UNSEEN", "Plan", "legible", "plan"]
 
 MOST = 50
 SHOWN = 200
@@ -96,8 +96,15 @@ def _moves(call: dict[str, Any]) -> Iterator[Move]:
     own = {id(one) for one in cast("list[object]", steps)} if isinstance(steps, list) else set[int]()
     for one in moved(call):
         params = _object(one.get("params"))
-        known = _filled(params, inputs) if id(one) in own else params
+        known = dict(_filled(params, inputs) if id(one) in own else params)
+        known |= {"version": _number(known["version"])} if "version" in known else {}
         yield Move(one["capability"], params, known, str(one.get("name", "")), one.get("each") is not None)
+
+
+def _number(version: object) -> object:
+    """Read a number of a version as its parameter is read."""
+    whole = isinstance(version, str) and version.isascii() and version.isdecimal()
+    return int(cast("str", version)) if whole or (isinstance(version, float) and version.is_integer()) else version
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -221,5 +228,10 @@ def _reason(known: Mapping[str, Any]) -> str:
 
 
 def _quoted(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return legible(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def legible(text: str, most: int = SHOWN) -> str:
+    """Return the beginning of a text of somebody else, on one line and without signs that hide or turn others."""
+    shown = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text[:most])
+    return shown if len(text) <= most else f"{shown}..."
