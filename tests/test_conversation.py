@@ -84,6 +84,7 @@ async def trained(engineer: Agent) -> str:
     return str(run["run_id"])
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("card.memory", "memory.send", "memory.unread")
 @pytest.mark.parametrize(("first", "second"), [("auto", "legacy"), ("auto", "auto")])
 async def test_one_agent_delegates_a_training_and_reads_the_answer_of_the_other(

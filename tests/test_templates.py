@@ -34,6 +34,7 @@ def steps(run: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one["status"] for one in run["steps"]}
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("custom.graph")
 async def test_the_templates_come_to_the_facts_of_the_workflows(tmp_path: Path) -> None:
     settings = Settings.load(tmp_path, workers=2)

@@ -210,6 +210,7 @@ def test_a_column_that_gives_the_target_away_is_named(orchestrator: Orchestrator
     assert any("treatment" in one for one in facts(run)["warnings"])
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("tracking.off")
 def test_without_tracking_the_model_stands_and_the_gate_that_asks_for_it_says_so(orchestrator: Orchestrator) -> None:
     run = orchestrator.train_model("builtin:iris", "target", name="iris", **QUICK)
@@ -227,6 +228,7 @@ def test_a_tracker_that_fails_leaves_the_model_standing_and_the_run_degraded(orc
     assert len(orchestrator.models("iris")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("workflow.compare")
 def test_a_worse_model_does_not_take_the_champion_s_place(orchestrator: Orchestrator) -> None:
     rows = table()
