@@ -85,6 +85,7 @@ async def asked(project: Path) -> dict[str, list[Any]]:
 
         async def call(tool: str, /, **given: Any) -> Any:
             answer = await client.call_tool(tool, given)
+            assert not answer.is_error, answer.content
             return answer.structured_content
 
         async def read(uri: str) -> Any:
