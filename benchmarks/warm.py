@@ -21,24 +21,28 @@ drawn again (bootstrap). Beside it stands what single searches say: the median o
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pairs import PAIRS, TARGET, Pair
-
 from mcp_orchestrator.app import Orchestrator
+from mcp_orchestrator.core.environment import prepare
 from mcp_orchestrator.settings import Settings
+
+prepare()  # before numpy is imported: one thread
+from pairs import PAIRS, TARGET, Pair  # noqa: E402
 
 __all__ = ["Row", "Trained", "curve", "interval", "measured", "needed", "reached"]
 
 BAR = 0.5
+FOLDS = 3
 DRAWN = 2000
 """How often the seeds are drawn again."""
 MARGIN = 0.02
@@ -116,7 +120,9 @@ def ratio(rows: Sequence[Row], kind: str = "warm") -> float:
 def trained(orchestrator: Orchestrator, rows: Any, seed: int, trials: int, **tuning: Any) -> Trained:  # noqa: ANN401
     """Train, and return how each trial and the model did."""
     spec = {"trials": trials, "seconds": 7200, "trials_as": "step", **tuning}
-    run = orchestrator.train_model(rows, TARGET, name="model", seed=seed, tuning=spec, tracking=False)
+    run = orchestrator.train_model(
+        rows, TARGET, name="model", seed=seed, tuning=spec, tracking=False, validation={"folds": FOLDS}, ensemble="none"
+    )
     facts = run.model_dump(mode="json")
     if facts["search"]["trials"] != trials:
         message = f"{run.run_id} had {facts['search']['trials']} of {trials} trials: {facts['search']['stopped_by']}"
@@ -135,11 +141,10 @@ def trained(orchestrator: Orchestrator, rows: Any, seed: int, trials: int, **tun
     )
 
 
-def measured(folder: Path, seed: int, trials: int, names: Sequence[str], *, mislead: bool) -> list[Row]:
+def measured(folder: Path, seed: int, trials: int, names: Sequence[str], *, mislead: bool) -> Iterator[Row]:
     """Train on all first tables, then on each second one, in one home."""
     folder.mkdir()
     made: dict[str, Pair] = {name: PAIRS[name](seed) for name in names}
-    rows: list[Row] = []
     with Orchestrator(settings=Settings.load(folder, workers=1), in_process=True) as orchestrator:
         before = {name: trained(orchestrator, one, seed, trials, warm="off") for name, (one, _) in made.items()}
         orchestrator.chronicle.catch_up()
@@ -151,9 +156,14 @@ def measured(folder: Path, seed: int, trials: int, names: Sequence[str], *, misl
             other = before[others[0]].run if others and mislead else None
             misled = None if other is None else trained(orchestrator, rows_now, seed, trials, start_from=[other])
             cold = trained(orchestrator, rows_now, seed, trials, warm="off")
-            rows.append(Row(name, seed, cold, warm, misled, before[name].run in warm.began))
-            print(line(rows[-1]), flush=True)
-    return rows
+            yield Row(name, seed, cold, warm, misled, before[name].run in warm.began)
+
+
+def read(path: Path) -> list[Row]:
+    """Return what was measured before."""
+    found = [json.loads(one) for one in path.read_text("utf-8").splitlines()]
+    kinds = ("cold", "warm", "misled")
+    return [Row(**one | {kind: Trained(**one[kind]) if one[kind] else None for kind in kinds}) for one in found]
 
 
 def line(row: Row) -> str:
@@ -239,14 +249,22 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--unrelated", type=int, default=1, help="Seeds with which unrelated tables are tried as well.")
     parser.add_argument("--pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
+    parser.add_argument("--rows", type=Path, help="A file with what was measured before; what is measured is added.")
     given = parser.parse_args()
+    rows = read(given.rows) if given.rows is not None and given.rows.exists() else []
     print(f"{'pair':<20}{'seed':>5}{'cold':>7}{'warm':>7} {'ratio':>6} {'test':>8} {'unrelated':>9}  started from")
+    for row in rows:
+        print(line(row))
     with tempfile.TemporaryDirectory() as folder:
-        rows, missed = list[Row](), list[str]()
         for seed in range(given.first, given.first + given.seeds):
             mislead = seed < given.first + given.unrelated
-            rows += measured(Path(folder) / str(seed), seed, given.trials, given.pairs, mislead=mislead)
-            missed = judged(rows)  # so far
+            for row in measured(Path(folder) / str(seed), seed, given.trials, given.pairs, mislead=mislead):
+                print(line(row), flush=True)
+                rows.append(row)
+                if given.rows is not None:
+                    with given.rows.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(asdict(row)) + "\n")
+    missed = judged(rows)
     if missed:
         sys.exit(f"missed: {'; '.join(missed)}")
 

@@ -29,7 +29,7 @@ CHANGE = 0.2
 """How often another option of a choice is taken."""
 FROM, DRAWS, RANDOM = 4, 24, 10
 """From how many of the best of each table steps are made, how many from each, and what is drawn at random by family."""
-NEXT = 0.1
+NEXT = 0.05
 """How far from all that was tried a trial must be, in parts of the range of a parameter, in the mean of them."""
 OF_A_FAMILY = 2
 """Trials of a family in one batch."""
