@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -292,7 +294,7 @@ sys.exit(process.wait())
 def test_a_program_solves_a_task_through_the_configuration_that_it_is_given(tmp_path: Path) -> None:
     program, out = tmp_path / "program.py", tmp_path / "report.json"
     program.write_text(PROGRAM)
-    command = f"python {program} {{task}} {{config}}"
+    command = shlex.join([sys.executable, str(program), "{task}", "{config}"])
     line = ["--command", command, "--only", "share-phase", "--work", str(tmp_path / "work"), "--out", str(out)]
     result = CliRunner().invoke(main, line)
     log = tmp_path / "work" / "share-phase" / "agent.log"

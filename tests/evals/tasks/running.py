@@ -133,8 +133,10 @@ async def _paused(hands: Hands, table: str) -> str:
 def repaired(project: Project) -> Iterable[str]:
     runs = project.runs("custom")
     failed = [one.id for one in runs if one.status is Status.FAILED]
-    if not any(one.status in GOOD and one.spec["graph"].get("name") == "nightly" for one in runs):
-        yield "The graph nightly has not ended well."
+    good = [one for one in runs if one.status in GOOD and one.spec["graph"].get("name") == "nightly"]
+    steps = [step for one in good for step in project.steps(one).values()]
+    if not any(one.capability == "train" and one.params.get("target") == "price" for one in steps):
+        yield "No graph nightly that has ended well trains for price."
     lessons = project.kept("ml-engineer", "lesson")
     if not any("price" in one.body and set(failed) & set(one.evidence.get("runs", [])) for one in lessons):
         yield "ml-engineer kept no lesson about price with the failed run as its evidence."
