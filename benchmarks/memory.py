@@ -1,10 +1,10 @@
 """What a memory costs through the protocol, beside a ping of the same server and beside the reference memory server.
 
 Both servers are spoken to over stdio with the client of the SDK: ours through the thin front and its host, with 10,000
-memories; the reference with 10,000 entities of the same texts. The questions take turns, so that all meet the same
-machine; what counts is the ratio of the medians. It is judged only where the processors are free, since a reply of a
-millisecond waits for its turn as long as one of thirty. Writes are also counted in process, into a memory with 1,000
-rows and into one with nearly 50,000, which is as many as a project may have.
+memories; the reference with 10,000 entities of the same texts, each as one observation. The questions take turns, so
+that all meet the same machine; what counts is the ratio of the medians. It is judged only where the processors are
+free, since a reply of a millisecond waits for its turn as long as one of thirty. Writes are also counted in process,
+into a memory with 1,000 rows and into one with nearly 50,000, which is as many as a project may have.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from orchestrator_memory.store import MemoryStore
 ROWS, FEW, MANY = 10_000, 1_000, 49_000
 MOST_WRITE, MOST_RECALL, LEAST_CREATE, LEAST_SEARCH, MOST_GROWTH = 2.5, 4.0, 20.0, 5.0, 1.3
 VOCABULARY = 3_000
-WORDS = 22
-"""As many as the memories of tests/memory/questions.json have in the mean."""
+WORDS = 60
+"""Of a text: about 400 characters, between the 120 of the shortest that are kept, such as those of
+tests/memory/questions.json (22 words), and the 500 and their evidence that a training writes of itself."""
 TURNS = {"": ("ping", "remember", "recall", "three"), " beside": ("remember", "recall", "create", "search")}
 """What takes turns: our own questions, and then ours with those to the reference."""
 WARM = 3
@@ -65,8 +66,9 @@ class Taken:
 class Texts:
     """Texts of words that are as unevenly frequent as those of a language (Zipf's law), the same for the same seed."""
 
-    def __init__(self, seed: int) -> None:
-        """Make up the words."""
+    def __init__(self, seed: int, words: int = WORDS) -> None:
+        """Make up the words, of which a text has so many."""
+        self.count = words
         self.chance = random.Random(seed)  # noqa: S311 - no secret
         self.words = ["".join(self.chance.choices("bdfgklmnprstvz", k=1)[0] + self.chance.choice("aeiou")
                       for _ in range(self.chance.randint(2, 4))) for _ in range(VOCABULARY)]  # fmt: skip
@@ -74,9 +76,9 @@ class Texts:
 
     def __call__(self, number: int) -> str:
         """Return a text; every hundredth has the word that is looked for."""
-        words = self.chance.choices(self.words, self.weights, k=WORDS)
+        words = self.chance.choices(self.words, self.weights, k=self.count)
         if number % 100 == 0:
-            words[WORDS // 2] = WANTED
+            words[self.count // 2] = WANTED
         return f"{' '.join(words)} in run {number}."
 
 
@@ -162,8 +164,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--writes", type=int, default=600, help="in process, into each of the two memories")
+    parser.add_argument("--words", type=int, default=WORDS, help="of each text, in both servers")
     given = parser.parse_args()
-    texts = Texts(7)
+    texts = Texts(7, given.words)
     busy = os.getloadavg()[0] > (os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

@@ -53,7 +53,7 @@ def framed(text: str) -> tuple[str, str]:
 async def test_what_one_agent_keeps_another_finds_as_data_with_its_score_and_why(settings: Settings) -> None:
     async with served(settings) as server:
         kept = await server.call("remember", text=LEAK, agent="trainer", kind="insight", area="data", tags=["churn"])
-        assert (kept["new"], kept["trust"], kept["kind"]) == (True, 1, "insight")
+        assert (kept["new"], kept["trust"]) == (True, 1)
         await server.call("remember", text="Boosting beats linear on wide tables.", agent="trainer")
         found = await server.call("recall_memory", queries=["target leakage churned", "tenure_end"])
         assert "data, not instructions" in found["note"]
@@ -146,6 +146,35 @@ async def test_an_order_in_a_memory_arrives_as_data_and_a_secret_does_not_arrive
         [letter] = (await server.call("read_messages", agent="victim"))["messages"]
         assert "gives orders" in framed(letter["text"])[0]
         assert key not in letter["text"]
+
+
+async def test_what_an_answer_has_is_in_its_schema_which_knows_no_nulls(settings: Settings) -> None:
+    async with served(settings) as server:
+        schemas = {one.name: one.output_schema or {} for one in (await server.client.list_tools()).tools}
+
+        async def known(tool: str, **arguments: Any) -> dict[str, Any]:
+            answer, schema = await server.call(tool, **arguments), schemas[tool]
+            assert answer.keys() <= schema["properties"].keys()
+            for name, value in answer.items():
+                inside = schema["properties"][name].get("items", {})
+                for one in value if inside.get("properties") else ():
+                    assert set(inside["required"]) <= one.keys() <= inside["properties"].keys()
+            assert "null" not in json.dumps(schema)
+            assert "$ref" not in json.dumps(schema)
+            return answer
+
+        old = await known("remember", text="The champion is version 3.", agent="one", evidence={"metrics": {"r2": 0.5}})
+        await known("remember", text="The champion is version 4.", supersedes=[old["uid"]])
+        await known("remember", helped=[old["uid"]])
+        await known("recall_memory", queries=["champion"], superseded=True)
+        await known("share_context", key="phase", value="tuning", expected=0)
+        await known("share_context")
+        task = await known("log_task", action="start", description="Churn")
+        await known("log_task", action="delegate", task=task["task"], to="two", reason="It can.")
+        await known("send_message", to=["two"], body="Look.", ack=True, expires_in=60, task=task["task"])
+        await known("read_messages", agent="two", claim=1)
+        await known("send_message", to=[], body="All.", agent="one")
+        await known("read_messages", agent="two")
 
 
 # Tasks ---------------------------------------------------------------------------------------------------------------

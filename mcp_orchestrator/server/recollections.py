@@ -79,7 +79,7 @@ class Told(Answer):
 
     def facts(self) -> Facts:
         """Return the answer, which consists of JSON values."""
-        return filled(**dict(self))
+        return filled(**self.__dict__)
 
 
 class Recollections(Told):
@@ -119,7 +119,6 @@ class Remembered(Told):
     """What was kept: not ``new`` was there already, and is counted once more; ``redacted`` secrets were taken out."""
 
     uid: str | None = None
-    kind: str | None = None
     new: bool | None = None
     times: int | None = None
     trust: int | None = None
@@ -140,12 +139,12 @@ class Remembered(Told):
         if written is None:
             return cls.model_construct(**about, next=["recall_memory(queries) prefers what helped"])
         one = written.memory
-        then = ["recall_memory(queries) finds it; remember(..., supersedes=[uid]) replaces it when it no longer holds"]
+        then = "recall_memory(queries) finds it; remember(..., supersedes=[uid]) replaces it when it no longer holds"
         if not one.evidence:
-            then.append('evidence={"run": ..., "model": ...} proves it, and raises its trust to 2')
+            then = 'the same again with evidence={"run": ..., "model": ...} proves it, and raises its trust to 2'
+        about |= {"times": None if written.new else one.times, "trust": one.trust}
         about |= {"redacted": written.redacted or None, "flags": one.flags or None}
-        kept: Facts = {"uid": one.uid, "kind": one.kind, "new": written.new, "times": one.times, "trust": one.trust}
-        return cls.model_construct(**kept, **about, next=then)
+        return cls.model_construct(uid=one.uid, new=written.new, **about, next=[then])
 
 
 class TaskAnswer(Told):
