@@ -70,6 +70,9 @@ class _Again:
     def __init__(self, session: ServerSession, wanted: SubscriptionFilter) -> None:
         self._session, self._wanted = session, wanted
 
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what else a session has, such as what its client can do
+        return getattr(self._session, name)
+
     async def send_notification(
         self, notification: ServerNotification, related_request_id: RequestId | None = None
     ) -> None:
