@@ -40,7 +40,7 @@ LIGHT = [one for one in TASKS.values() if one.start in {"tables", "team"}]
 WITH_MODELS = [one for one in TASKS.values() if one.start in {"models", "damaged", "stopped"}]
 # All are played by the driver, through a server of their own: `python -m tests.evals.driver --scripted`, and --wrong.
 QUICK = ["recall-current", "share-objective", "claim-work", "delegate-infrastructure", "settle-delegation", "log-work"]
-SLOW = ["predict-table", "roll-back", "explain-slice", "graph-approval", "cancel-run"]
+SLOW = ["predict-table", "roll-back", "explain-slice", "cancel-run"]
 
 
 @pytest.fixture(scope="module")
