@@ -153,13 +153,28 @@ async def test_a_worker_that_is_killed_each_time_ends_the_run_as_failed_and_resu
         assert engine.journal.run(row.id).status is Status.FAILED
 
 
-async def test_a_step_that_must_not_be_repeated_is_not_tried_again_when_its_worker_is_lost(
-    settings: Settings, tmp_path: Path
+@pytest.mark.parametrize("approved", [True, False])
+async def test_a_step_that_must_not_be_repeated_is_held_for_a_person_when_its_worker_is_lost(
+    settings: Settings, tmp_path: Path, approved: bool
 ) -> None:
     async with engine_of(settings) as engine:
-        row = await engine.wait(await engine.submit("once", {"folder": str(tmp_path), "times": 1}))
-        assert (row.status, row.error_code) == (Status.FAILED, "worker_lost")
-        assert (tmp_path / "deaths").read_text() == "x\n"
+        run = await engine.submit("once", {"folder": str(tmp_path), "times": 2})
+        for again in ("pay: again", "pay: again 2"):
+            assert (await engine.wait(run)).status is Status.WAITING
+            [asked] = [one.name for one in engine.journal.approvals(run) if one.status == "asked"]
+            assert asked == again
+            held = engine.journal.steps(run)[0]
+            assert (held.name, held.status, "ended before it answered" in held.reason) == ("pay", "held", True)
+            await engine.decide(run, asked, approved=approved, by="Ada")
+            if not approved:
+                break
+        row = await engine.wait(run)
+        if approved:
+            assert (row.status, row.result) == (Status.SUCCEEDED, {"value": 3})
+            assert (tmp_path / "deaths").read_text() == "x\nx\nx\n", "two deaths, and the one that answered"
+        else:
+            assert (row.status, "decided not to repeat pay" in (row.error or "")) == (Status.FAILED, True)
+            assert (tmp_path / "deaths").read_text() == "x\n"
 
 
 @pytest.mark.requirement("engine.cancel", "engine.states")

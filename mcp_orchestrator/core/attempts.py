@@ -20,10 +20,14 @@ from mcp_orchestrator.core.tasks import Outcome, Task, WorkerRef
 from mcp_orchestrator.errors import OrchestratorError, OutOfTime
 from orchestrator_memory.door import now
 
-__all__ = ["Attempts", "Place", "digest_of"]
+__all__ = ["Attempts", "Held", "Place", "digest_of"]
 
 SORTED = json.JSONEncoder(sort_keys=True)
 REFUSALS = frozenset({"invalid_input", "unknown_name", "missing_library", "not_allowed", "data_rejected", "tampered"})
+
+
+class Held(Exception):
+    """An attempt was cut off, and whether the step is done again is for a person to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Attempts:
 
         Raises:
             OrchestratorError: what the last attempt ended with.
+            Held: its worker was lost, and the policy is to ask.
 
         """
         token = logs.step_name.set(place.name)
@@ -87,8 +92,12 @@ class Attempts:
                 self._owner.advance(place.name, 1.0, "")
                 return answer
             lost = outcome.code == "worker_lost"
+            if lost and policy.on_crash == "hold":
+                ended = steps.Ended(status="lost", reason=outcome.error, usage=outcome.usage)
+                await self._journal.do(steps.hold, self._row.id, began, ended)
+                raise Held
             failing = policy.retry == "failed" and outcome.code not in REFUSALS
-            if number >= last or not (policy.on_crash == "rerun" if lost else failing):
+            if number >= last or not (lost or failing):
                 tries = f" Tried {number - place.number + 1} times." if number > place.number else ""
                 status = "timed_out" if outcome.code == OutOfTime.code else "failed"
                 await self._finish(began, status, outcome, outcome.error + tries)

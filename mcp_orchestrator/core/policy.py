@@ -18,8 +18,8 @@ class Policy:
 
     A deliberate refusal (bad input, an unknown name) is never tried again. The loss of a worker is; with ``retry``
     ``"failed"``, so is any other failure. ``grace`` is how many seconds a step that must stop may take to stop by
-    itself. A step that was cut off by a crash runs again, or, with ``on_crash`` ``"hold"``, waits for a person; one
-    to be held fails when its worker is lost, and is not tried again by itself.
+    itself. A step that was cut off by a crash, of the whole process or of its worker, runs again, or, with ``on_crash``
+    ``"hold"``, waits for a person and is not tried again by itself.
     """
 
     attempts: int = 2

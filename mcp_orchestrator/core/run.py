@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 import anyio
 
 from mcp_orchestrator.component import Capability
-from mcp_orchestrator.core.attempts import Attempts, Place, digest_of
+from mcp_orchestrator.core.attempts import Attempts, Held, Place, digest_of
 from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.family import Family, Suspended
 from mcp_orchestrator.core.invoke import plain
@@ -35,7 +34,6 @@ R = TypeVar("R")
 SAY_EVERY = 0.25
 AT_ONCE = 256
 USUAL = Policy()
-log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -247,15 +245,21 @@ class Run:
                 raise revive("out_of_time" if known.status == "timed_out" else "step_failed", known.reason)
         capability.validate(params)
         if known is not None and known.status in {"running", "held"} and policy.on_crash == "hold":
-            again = f"{name}: again" + (f" {known.attempt}" if known.attempt > 1 else "")  # each time is asked about
-            question = f"Step {name} was at work when its process ended. Shall it be done again?"
-            if not (await self.approval(again, question)).approved:
-                raise StepFailed(f"A person decided not to repeat {name}, which was cut off.")
-        if known is None:
-            place, number, self._next = self._next, 1, self._next + 1
-        else:
-            place, number = 0, known.attempt + 1
-        return await self._attempts.do(Place(name, place, number, text, digest), capability, params, policy)
+            await self._again(name, known.attempt)
+        place, number = (self._next, 1) if known is None else (0, known.attempt + 1)
+        self._next += known is None
+        while True:
+            try:
+                return await self._attempts.do(Place(name, place, number, text, digest), capability, params, policy)
+            except Held:
+                await self._again(name, number)
+                number += 1
+
+    async def _again(self, name: str, attempt: int) -> None:
+        """Ask a person whether a step whose attempt was cut off is to be done again; each time is asked about."""
+        question = f"Step {name} was at work when its process ended. Shall it be done again?"
+        if not (await self.approval(f"{name}: again" + (f" {attempt}" if attempt > 1 else ""), question)).approved:
+            raise StepFailed(f"A person decided not to repeat {name}, which was cut off.")
 
     async def _note(self, name: str, status: str, reason: str = "", **more: Any) -> None:  # noqa: ANN401 - fields of Noted
         known = self._known.get(name)
@@ -292,5 +296,4 @@ class Run:
 
 def _named(args: tuple[object, ...]) -> None:
     if args:
-        message = "a step takes its parameters by name"
-        raise TypeError(message)
+        raise TypeError("a step takes its parameters by name")

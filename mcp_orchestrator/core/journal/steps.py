@@ -13,7 +13,7 @@ from mcp_orchestrator.errors import NotReady
 from orchestrator_memory.door import now
 from orchestrator_memory.sqlite import sqlite3
 
-__all__ = ["Began", "Ended", "Noted", "begin", "explain", "finish", "note", "placed", "retry"]
+__all__ = ["Began", "Ended", "Noted", "begin", "explain", "finish", "hold", "note", "placed", "retry"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,6 +147,13 @@ def retry(db: sqlite3.Connection, run: str, began: Began, ended: Ended) -> None:
     _close(db, run, began, ended, now())
     db.execute("UPDATE step SET status='retry_wait', reason=? WHERE run=? AND name=?", (ended.reason, run, began.name))
     emit(db, run, began.name, "step_retry", {"attempt": began.number, "reason": ended.reason})
+
+
+def hold(db: sqlite3.Connection, run: str, began: Began, ended: Ended) -> None:
+    """Write down that an attempt was cut off and that none follows before a person says so."""
+    _close(db, run, began, ended, now())
+    db.execute("UPDATE step SET status='held', reason=? WHERE run=? AND name=?", (ended.reason, run, began.name))
+    emit(db, run, began.name, "step_held", {"attempt": began.number, "reason": ended.reason})
 
 
 def note(db: sqlite3.Connection, run: str, noted: Noted) -> None:
