@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,17 @@ async def test_each_argument_and_each_part_of_an_address_is_completed_or_known_t
         places |= {(scheme, name) for part in parts for name in part.split(",")}
     free = WORDS - KNOWN.keys() | OPAQUE
     assert places - free == KNOWN.keys()
+
+
+async def test_each_address_is_read_by_a_function_of_its_parts(tmp_path: Path) -> None:
+    server = build(Orchestrator(tmp_path))
+    for address, template in server._resource_manager._templates.items():
+        known = inspect.signature(template.fn).parameters
+        parsed = template.parsed_template
+        assert {*parsed.variable_names, "ctx"} == known.keys(), address
+        defaults = {name for name, one in known.items() if one.default == ""}
+        assert defaults == set(parsed.query_variable_names), address
+        assert template.description
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -18,6 +18,7 @@ from mcp_orchestrator.core.runlog import read
 from mcp_orchestrator.errors import OrchestratorError, UnknownName
 from mcp_orchestrator.server.results import RunAnswer, compact, finite, offset
 from mcp_orchestrator.server.session import Session, orchestrator
+from mcp_orchestrator.server.templates import template
 from mcp_orchestrator.view import RunView, in_full
 
 __all__ = ["found", "publish", "whole"]
@@ -30,15 +31,15 @@ LINES = 200
 
 def publish(server: MCPServer[Orchestrator]) -> None:
     """Add the resources to a server."""
-    server.resource("run://{run_id}", name="run", title="A run", mime_type=JSON)(run)
-    server.resource("run://{run_id}/steps/{step}", name="step", title="A step of a run", mime_type=JSON)(step)
+    template(server, "run://{run_id}", run, name="run", title="A run", mime_type=JSON)
+    template(server, "run://{run_id}/steps/{step}", step, name="step", title="A step of a run", mime_type=JSON)
     address = "run://{run_id}/events{?after}"
-    server.resource(address, name="events", title="What happened in a run", mime_type=JSON)(events)
+    template(server, address, events, name="events", title="What happened in a run", mime_type=JSON)
     address = "run://{run_id}/log{?step,level,cursor}"
-    server.resource(address, name="log", title="What the steps of a run said", mime_type=JSON)(log)
+    template(server, address, log, name="log", title="What the steps of a run said", mime_type=JSON)
     address = "run://{run_id}/timeline"
-    server.resource(address, name="timeline", title="When what was done in a run", mime_type=TEXT)(timeline)
-    server.resource(f"{address}.png", name="timeline.png", title="The same as a picture", mime_type=PNG)(drawing)
+    template(server, address, timeline, name="timeline", title="When what was done in a run", mime_type=TEXT)
+    template(server, f"{address}.png", drawing, name="timeline.png", title="The same as a picture", mime_type=PNG)
 
 
 def whole(orchestrator: Orchestrator, run: RunView) -> RunView:

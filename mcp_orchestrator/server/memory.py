@@ -18,6 +18,7 @@ from mcp_orchestrator.server.history import found
 from mcp_orchestrator.server.recollections import letters
 from mcp_orchestrator.server.results import compact, finite, moment
 from mcp_orchestrator.server.session import Session, orchestrator
+from mcp_orchestrator.server.templates import template
 from orchestrator_memory.errors import NotFound, Refused
 from orchestrator_memory.names import slug
 
@@ -38,12 +39,14 @@ View = Callable[["MemoryStore", str, str | None], dict[str, Any]]
 def publish(server: MCPServer[Any]) -> None:
     """Add the resources to a server."""
     address = "memory://{project}/agents/{agent}"
-    server.resource(address, name="agent", title="What an agent should know of itself", mime_type=JSON)(agent)
-    server.resource("memory://{project}/context", name="context", title="What all agents share", mime_type=JSON)(shared)
+    template(server, address, agent, name="agent", title="What an agent should know of itself", mime_type=JSON)
+    template(
+        server, "memory://{project}/context", shared, name="context", title="What all agents share", mime_type=JSON
+    )
     address = "memory://{project}/inbox/{agent}"
-    server.resource(address, name="inbox", title="The messages of an agent", mime_type=JSON)(inbox)
-    server.resource("memory://{project}/tasks/{id}", name="task", title="A task", mime_type=JSON)(task)
-    server.resource("memory://{project}/stats", name="stats", title="How much is remembered", mime_type=JSON)(stats)
+    template(server, address, inbox, name="inbox", title="The messages of an agent", mime_type=JSON)
+    template(server, "memory://{project}/tasks/{id}", task, name="task", title="A task", mime_type=JSON)
+    template(server, "memory://{project}/stats", stats, name="stats", title="How much is remembered", mime_type=JSON)
 
 
 async def agent(project: str, agent: str, ctx: Session) -> str:

@@ -11,6 +11,7 @@ from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.errors import UnknownName
 from mcp_orchestrator.server.history import PNG, found
 from mcp_orchestrator.server.session import Session, orchestrator
+from mcp_orchestrator.server.templates import template
 
 __all__ = ["publish"]
 
@@ -19,8 +20,13 @@ FOLDER, ENDING = "plots/", ".png"
 
 def publish(server: MCPServer[Orchestrator]) -> None:
     """Add the resource to a server."""
-    server.resource("run://{run_id}/plots/{plot}", name="plot", title="A picture of what a run found", mime_type=PNG)(
-        picture
+    template(
+        server,
+        "run://{run_id}/plots/{plot}",
+        picture,
+        name="plot",
+        title="A picture of what a run found",
+        mime_type=PNG,
     )
 
 

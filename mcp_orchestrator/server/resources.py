@@ -17,6 +17,7 @@ from mcp_orchestrator.server.looks import NEWEST
 from mcp_orchestrator.server.results import compact, moment
 from mcp_orchestrator.server.session import Session, orchestrator
 from mcp_orchestrator.server.subscriptions import tell_of_list
+from mcp_orchestrator.server.templates import template
 from mcp_orchestrator.server.tools.components import describe
 from mcp_orchestrator.server.tools.models import model_facts
 from mcp_orchestrator.server.tools.runs import about
@@ -34,8 +35,8 @@ def publish(server: MCPServer[Any]) -> None:
     history.publish(server)
     pictures.publish(server)
     memory.publish(server)
-    server.resource("model://{name}", name="model", title="A registered model", mime_type=JSON)(model)
-    server.resource("component://{name}", name="component", title="A component", mime_type=JSON)(component)
+    template(server, "model://{name}", model, name="model", title="A registered model", mime_type=JSON)
+    template(server, "component://{name}", component, name="component", title="A component", mime_type=JSON)
     lowlevel = server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK lists only what was there when it began
     lowlevel.add_request_handler("resources/list", PaginatedRequestParams, partial(_list, server))
 
