@@ -330,7 +330,7 @@ def test_all_that_has_a_score_is_kept_rounded_the_best_of_each_family_ahead_of_t
         tries(("svm", 1 / 3, 0.87654321, "complete"), ("linear", 1.0, 0.5, "pruned"), ("a", 1, None, "failed"))
     )
     assert kept == [
-        {"family": "svm", "params": {"C": 0.3333}, "score": 0.8765},
+        {"family": "svm", "params": {"C": 0.3333}, "score": 0.876543},
         {"family": "linear", "params": {"C": 1.0}, "score": 0.5},
     ]
     many = tries(

@@ -19,7 +19,6 @@ __all__ = ["configurations", "lesson", "lessons", "trials"]
 BEST = 8
 OF_A_FAMILY = 2
 TRIALS = 32
-DIGITS = 4
 SHOWN = 4
 STOPS = {
     "seconds": "The time limit cut the search after {trials} trials: more time may find better.",
@@ -107,15 +106,15 @@ def trials(leaderboard: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "family": one["family"],
-            "params": {name: _rounded(value) for name, value in one["params"].items()},
-            "score": _rounded(one["score"]),
+            "params": {name: _rounded(value, 4) for name, value in one["params"].items()},
+            "score": _rounded(one["score"], 6),
         }
         for one in (scored[place] for place in kept)
     ]
 
 
-def _rounded(value: Any) -> Any:  # noqa: ANN401 - a parameter
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def _rounded(value: Any, digits: int) -> Any:  # noqa: ANN401 - a parameter
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def _insights(summary: TrainingSummary, best: list[dict[str, Any]]) -> Iterator[str]:
