@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from orchestrator_memory.redaction import redacted, shown
@@ -71,6 +72,8 @@ SIGNS = (
 )
 FLAGS = tuple(one.name for one in SIGNS)
 LONG = 240
+MOST, SEVERAL = 4000, 1000
+"""Characters of a text, and texts, of which it is remembered what is suspicious about them."""
 PLAIN = [(hint, one) for one in SIGNS for hint in one.hints if one is SIGNS[0]]
 MARKED = [(hint, one) for one in SIGNS for hint in one.hints if one is not SIGNS[0]]
 MARKS = re.compile(r"[<\[:\"]")
@@ -92,18 +95,15 @@ class Marked(NamedTuple):
 
 def suspicions(text: str) -> tuple[str, ...]:
     """Return what a text has in it that looks like an attempt to give orders to its reader: names from `FLAGS`."""
-    likely = _likely(text)
-    return tuple(one.name for one in SIGNS if one in likely and one.shape.search(text)) if likely else ()
-
-
-def _likely(text: str) -> list[Sign]:
-    """Return the signs that a text may have, by what must occur in it."""
     small = text.lower()
     hints = [*PLAIN, *MARKED] if MARKS.search(small) else PLAIN
     likely = [one for hint, one in hints if hint in small]
     if len(text) >= LONG and max(map(len, text.split()), default=0) >= LONG:
         likely.append(ENCODED)
-    return likely
+    return tuple(one.name for one in SIGNS if one in likely and one.shape.search(text)) if likely else ()
+
+
+_remembered = lru_cache(SEVERAL)(suspicions)
 
 
 def marked(
@@ -128,13 +128,13 @@ def marked(
 def delimited(things: Sequence[Hit | Memory | Message], *, nonce: str | None = None) -> Marked:
     """Return what to show of memories and messages, each in its frame, all with one number."""
     number = nonce or _nonce()
-    texts = [_text(one) for one in things]
-    odd = bool(_likely("\n".join(texts)))  # mostly none of them is, which is seen for all at once
-    framed = [
-        _frame(number, about, [*flags, *(suspicions(text) if odd else ())], kept)
-        for (about, flags), text, kept in zip(map(_source, things), texts, shown(texts), strict=True)
-    ]
-    return Marked(number, NOTE.format(nonce=number), framed)
+    return Marked(number, NOTE.format(nonce=number), [_framed(one, number) for one in things])
+
+
+def _framed(one: Hit | Memory | Message, nonce: str) -> str:
+    text, (about, flags) = _text(one), _source(one)
+    seen = suspicions(text) if len(text) > MOST else _remembered(text)
+    return _frame(nonce, about, [*flags, *seen], shown(text))
 
 
 def _text(one: Hit | Memory | Message) -> str:
@@ -166,4 +166,4 @@ def _nonce() -> str:
 
 
 def _time(at: int) -> str:
-    return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(at // 1_000_000, UTC).isoformat()[:19]}Z"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
@@ -15,7 +14,7 @@ from orchestrator_memory.tables import Agent, Event, Link
 from orchestrator_memory.tables import Memory as Row
 from orchestrator_memory.values import Memory
 
-__all__ = ["BY_ID", "BY_UID", "HISTORY", "LINKS", "LIST", "M", "memories", "subject", "value", "values"]
+__all__ = ["BY_ID", "BY_UID", "HISTORY", "LINKS", "LIST", "M", "memories", "subject", "value"]
 
 M, A, E, L = of(Row).c, of(Agent).c, of(Event).c, of(Link).c
 LATER = of(Row).alias("later")
@@ -70,23 +69,13 @@ def subject(uid: str) -> str:
 
 def value(row: sqlite3.Row) -> Memory:
     """Return a row of `memories` as the value that it is; what has become known as a secret since is taken out."""
-    return values([row])[0]
-
-
-def values(rows: Sequence[sqlite3.Row]) -> list[Memory]:
-    """Return rows of `memories` as values; see `value`."""
-    texts = shown([text for row in rows for text in (row["title"], row["body"])])
-    return [_value(row, texts[2 * place], texts[2 * place + 1]) for place, row in enumerate(rows)]
-
-
-def _value(row: sqlite3.Row, title: str, body: str) -> Memory:
     return Memory.made(
         {
             "uid": row["uid"],
             "kind": row["kind"],
             "area": row["area"],
-            "title": title,
-            "body": body,
+            "title": shown(row["title"]),
+            "body": shown(row["body"]),
             "data": _object(row["data"]),
             "tags": _list(row["tags"]),
             "impact": row["impact"],

@@ -16,7 +16,7 @@ from orchestrator_memory.ground import Ground
 from orchestrator_memory.intake import number
 from orchestrator_memory.plan import Plan
 from orchestrator_memory.ranking import PARTS, Term, matched, ranked, weighed, why
-from orchestrator_memory.reading import M, memories, values
+from orchestrator_memory.reading import M, memories, value
 from orchestrator_memory.values import Hit, Kind, Recalled
 from orchestrator_memory.vectors import POOL, Embedder, Vectors
 from orchestrator_memory.writing import chosen
@@ -68,7 +68,7 @@ class Recall:
             best = self._fused(best, self._vectors.near(embedder, queries), given)[:most]
         listed = json.dumps([one["id"] for one in best])
         rows = WHOLE(self._ground.door.near(), ids=listed).fetchall()
-        whole = dict(zip((row["id"] for row in rows), values(rows), strict=True))
+        whole = {row["id"]: value(row) for row in rows}
         found = [(one, whole[one["id"]]) for one in best if one["id"] in whole]
         texts = fitted([f"{memory.title}\n{memory.body}".strip() for _, memory in found], tokens)
         hits = [

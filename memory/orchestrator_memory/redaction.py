@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["known", "named", "redacted", "redacted_value", "shown"]
@@ -134,6 +135,8 @@ OF_HINT = [
     (hint, [number for number, one in enumerate(SHAPES) if hint in one.hints])
     for hint in sorted({hint for one in SHAPES for hint in one.hints})
 ]
+LONG, SEVERAL = 4000, 2000
+"""Characters of a text, and texts, of which it is remembered what they may have: what is shown is shown again."""
 _known: list[str] = []
 
 
@@ -165,19 +168,21 @@ def redacted(text: str) -> tuple[str, int]:
     return text, found
 
 
-def shown(texts: Sequence[str]) -> list[str]:
-    """Return texts without their secrets; where none of them can have any, that is seen for all of them at once."""
-    whole = "\n".join(texts)
-    if not _likely(whole) and not any(value in whole for value in _known):
-        return list(texts)
-    return [redacted(one)[0] for one in texts]
+def shown(text: str) -> str:
+    """Return a text that was kept without the secrets whose shapes are known by now."""
+    if len(text) > LONG or _remembered(text) or any(value in text for value in _known):
+        return redacted(text)[0]
+    return text
 
 
-def _likely(text: str) -> list[int]:
+def _likely(text: str) -> tuple[int, ...]:
     """Return which shapes a text may have, by what must stand in its small letters."""
     small = text.lower()
     likely = [numbers for hint, numbers in OF_HINT if hint in small]
-    return sorted({number for numbers in likely for number in numbers}) if likely else []
+    return tuple(sorted({number for numbers in likely for number in numbers})) if likely else ()
+
+
+_remembered = lru_cache(SEVERAL)(_likely)
 
 
 def redacted_value(name: str, value: str) -> tuple[str, int]:
