@@ -47,20 +47,21 @@ async function look() {
   clearTimeout(state.timer);
   if (!state.id || state.busy || state.ended || !can("serverTools")) return;
   state.busy = true;
+  const { id } = state;
   try {
-    const asked = { run_id: state.id, wait_seconds: 0 };
+    const asked = { run_id: id, wait_seconds: 0 };
     const run = await call("get_run", asked, "run");
-    if (!state.full || !ENDED.includes(run.status)) state.run = run;
-    state.id = state.run.run_id;
+    if (id === state.id && !(state.full && ENDED.includes(run.status))) state.run = run;
     if (!isFinal()) state.watched = true;
-    await events();
-    if (isFinal()) await ended(asked);
+    await events(id);
+    if (id === state.id && isFinal()) await ended(asked);
     Object.assign(state, { failures: 0, lost: "" });
   } catch (error) {
     state.failures += 1;
     state.lost = "Not up to date: " + short(error.message, 200);
   }
   state.busy = false;
+  if (id !== state.id) return look();
   show();
   again();
 }
@@ -93,10 +94,11 @@ async function seek() {
   again();
 }
 
-async function events() {
+async function events(id) {
   if (!can("serverResources")) return;
   for (let page = 0; page < 5; page += 1) {
-    const found = await readFacts(`run://${state.id}/events?after=${state.after}`, "events");
+    const found = await readFacts(`run://${id}/events?after=${state.after}`, "events");
+    if (id !== state.id) return;
     for (const one of found.events) {
       state.after = one.seq;
       state.first ||= one.at;
