@@ -27,6 +27,7 @@ from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.server import build
 from mcp_orchestrator.server.looks import LIST as LIST_OF_RESOURCES
 from mcp_orchestrator.server.looks import changes, look
+from mcp_orchestrator.server.subscriptions import Watch
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.values import Trained
 
@@ -181,6 +182,24 @@ async def test_what_is_declared_of_changes_is_the_same_in_both_eras(settings: Se
         assert known.resources
         assert (known.tools.list_changed, known.prompts.list_changed) == (True, True)
         assert (known.resources.list_changed, known.resources.subscribe) == (True, True)
+
+
+async def test_what_is_gone_keeps_nobody_from_being_told_of_the_rest() -> None:
+    there, published, number = {"a": 1, "b": 1}, list[str](), 0
+
+    async def publish(event: object) -> None:
+        assert isinstance(event, ResourceUpdated)
+        published.append(event.uri)
+
+    watch = Watch(lambda address: there[address], lambda: number, publish)
+    async with anyio.create_task_group() as group, watch.following(["a", "b"]):
+        group.start_soon(watch.run)
+        del there["a"]
+        there["b"], number = 2, 1
+        with anyio.fail_after(60):
+            while set(published) != {"a", "b"}:
+                await anyio.sleep(0.01)
+        group.cancel_scope.cancel()
 
 
 def test_the_memory_is_not_opened_for_who_listens_to_a_run(settings: Settings) -> None:

@@ -46,6 +46,7 @@ LOOK_EVERY = 0.5
 MOST = 1000
 """Addresses that are looked at: further ones are refused."""
 PATIENCE = 1.0
+LISTED = "mcp-orchestrator/listed"
 Request: TypeAlias = "ServerRequestContext[Guest, Any]"
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,10 @@ class Watch:
                 self._subscribed.pop(one, None)
 
     async def _tell(self, address: str) -> None:
-        looks = await to_thread.run_sync(self._look, address)
+        try:
+            looks = await to_thread.run_sync(self._look, address)
+        except LookupError:  # it was there when it was subscribed to, and is gone
+            looks = None
         if address not in self._seen or looks == self._seen[address]:
             return
         self._seen[address] = looks
@@ -168,7 +172,8 @@ async def tell_of_list(ctx: Request) -> None:
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         return
     watch, connection = _watch(ctx), _connection(ctx)
-    if connection.state.setdefault(LIST, ctx) is ctx and await watch.subscribe(LIST, connection, ctx.session):
+    known, connection.state[LISTED] = connection.state.get(LISTED), True
+    if not known and await watch.subscribe(LIST, connection, ctx.session):
         connection.exit_stack.callback(watch.unsubscribe, connection, LIST)
 
 
