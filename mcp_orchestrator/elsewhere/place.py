@@ -121,7 +121,8 @@ class Place:
         self.settings = given.model_copy(update=changed)
         self.token, self.heard = said["token"], time.monotonic()
         self.registry = Registry(self.settings.components)
-        len(self.registry)
+        for problem in (one.problem for one in self.registry if one.problem is not None):
+            raise problem
         ArtifactStore.of(self.settings).path(said["probe"])
         self._refs: dict[str, WorkerRef] = {}
         self._working = 0
