@@ -228,6 +228,7 @@ def heard_of(client: Front, number: int) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unloaded")
 def test_clients_are_told_that_the_lists_of_the_next_host_may_be_others(tmp_path: Path) -> None:
     lists = {"tools", "prompts", "resources"}
     with front(tmp_path, modern=True) as new, front(tmp_path) as old:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import bulks
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,6 +169,7 @@ def test_the_pages_together_are_the_whole() -> None:
     assert joined([one.model_dump(exclude_none=True) for one in parts]) == LARGE
 
 
+@hypothesis.settings(deadline=None, max_examples=25, database=None, derandomize=True)
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: not name.isdecimal()), JSON, min_size=1, max_size=6))
 def test_pages_of_any_result_lose_nothing(value: dict[str, Any]) -> None:
     value["long"] = [{"text": "z" * 3000, "a/b~c": list(range(900))}, "tail"]
