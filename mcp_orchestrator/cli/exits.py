@@ -36,6 +36,7 @@ KINDS = {
     "data_rejected": Exit.INPUT,
     "unknown_name": Exit.UNKNOWN,
     "not_allowed": Exit.REFUSED,
+    "not_approved": Exit.REFUSED,
     "not_ready": Exit.REFUSED,
     "tampered": Exit.REFUSED,
     "conflict": Exit.REFUSED,
