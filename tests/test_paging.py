@@ -14,6 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journaled import submitted
+from mcp.server.auth.middleware.auth_context import auth_context_var
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from served import Era, Served, served
 
 from mcp_orchestrator.app import Orchestrator
@@ -268,6 +271,24 @@ async def test_a_large_result_is_shrunk_and_its_pages_are_had_without_calling_ag
         other = {**call, "capability": "nothing", "cursor": shown["next_cursor"]}
         assert "is of bulks.rows" in await server.refusal("invoke_ml_component", **other)
         assert "cursor: is not one" in await server.refusal("invoke_ml_component", **call, cursor="50")
+
+
+async def test_a_cursor_is_of_no_use_to_another_subject(settings: Settings) -> None:
+    call = {"component": "bulks", "capability": "rows"}
+    cursors: dict[str, str] = {}
+    for name in ("ann", "bob"):
+        token = AccessToken(token=name * 8, client_id="test", subject=name, scopes=["ml:run"])
+        before = auth_context_var.set(AuthenticatedUser(token))
+        try:
+            async with served(settings) as server:
+                shown = await server.call("invoke_ml_component", **call, params={"count": 1500})
+                cursors[name] = shown["next_cursor"]
+                assert (await server.call("invoke_ml_component", **call, cursor=cursors[name]))["parts"]
+                if name == "bob":
+                    refusal = await server.refusal("invoke_ml_component", **call, cursor=cursors["ann"])
+                    assert "cursor: is not one that was given to you" in refusal
+        finally:
+            auth_context_var.reset(before)
 
 
 async def pages_of(server: Served, call: dict[str, Any], cursor: str | None) -> Any:
