@@ -207,6 +207,16 @@ async def test_a_task_is_started_followed_given_on_settled_and_ended(settings: S
         assert (counted.other, counted.type, counted.attempts, counted.successes) == ("trainer", "training", 1, 1)
 
 
+async def test_a_run_that_a_task_led_to_is_named_at_its_end(settings: Settings) -> None:
+    async with served(settings) as server:
+        run = submitted(server.orchestrator.journal, data="a.csv", target="y")
+        begun = await server.call("log_task", action="start", agent="lead", description="Churn")
+        about = {"action": "finish", "task": begun["task"], "outcome": "success"}
+        assert "There is no run" in await server.refusal("log_task", **about, run="f" * 32)
+        assert (await server.call("log_task", **about, run=run[:6]))["run"] == run
+        assert server.orchestrator.memory.tasks.get(begun["task"]).run == run
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

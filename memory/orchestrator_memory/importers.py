@@ -82,6 +82,7 @@ class _Import:
         self._store, self._folder = store, folder
         self._saving = Saving(store, origin="import", source=".claude/memory")
         self._sending = Sending(store, imported=True)
+        self._known = {one.name for one in store.agents.list()}
         self.counts = Counter[str]()
         self.skipped: list[str] = []
 
@@ -103,7 +104,7 @@ class _Import:
     def _agent(self, path: Path, said: dict[str, Any]) -> None:
         name = agent_name(str(said.get("agent_name") or path.stem))
         self._store.agents.register(name)
-        self.counts["agents"] += 1
+        self.counts["agents"] += name not in self._known
         saving = self._saving
         for task in reversed(listed(said, "task_history")):
             self._one("tasks", path, lambda task=task: saving.task(name, task, once=True))

@@ -38,6 +38,7 @@ CHANGE = Statement(
         note=func.coalesce(p("note"), T.note),
         phase=func.coalesce(p("phase"), T.phase),
         insights=func.coalesce(p("insights"), T.insights),
+        run=func.coalesce(p("run"), T.run),
         tokens_in=T.tokens_in + p("tokens_in"),
         tokens_out=T.tokens_out + p("tokens_out"),
         ended_at=func.coalesce(T.ended_at, p("ended")),
@@ -45,7 +46,7 @@ CHANGE = Statement(
         version=T.version + 1,
     )
 )
-UNCHANGED = {"outcome": None, "progress": 0.0, "note": None, "phase": None, "insights": None, "ended": None}
+UNCHANGED = dict.fromkeys(("outcome", "note", "phase", "insights", "run", "ended")) | {"progress": 0.0}
 
 
 def row_of(db: sqlite3.Connection, ground: Ground, uid: str, field: str = "task") -> sqlite3.Row:

@@ -157,11 +157,12 @@ class Tasks:
         agent: str,
         insights: Iterable[str] = (),
         note: str = "",
+        run: str | None = None,
         tokens_in: int = 0,
         tokens_out: int = 0,
         expected: int | None = None,
     ) -> Known:
-        """End a task; ending it again with the same outcome changes nothing.
+        """End a task, and say which ``run`` it was about; ending it again with the same outcome changes nothing.
 
         Raises:
             Refused: an input is not acceptable.
@@ -172,6 +173,7 @@ class Tasks:
         """
         columns: dict[str, Any] = {"outcome": end(outcome), "insights": insights_of(insights)}
         columns["note"] = taken("note", note, NOTE, empty=True).text or None
+        columns["run"] = None if run is None else taken("run", run, 200).text
         tokens, at = tokens_of(tokens_in, tokens_out), self._ground.clock()
         with self._ground.write() as db:
             row = self._mine(db, uid, agent, None)

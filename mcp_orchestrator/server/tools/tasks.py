@@ -28,7 +28,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 TAKES: dict[str, set[str]] = {
     "start": {"description", "parent", "phase", "type", "run"},
     "progress": {"task", "progress", "phase", "description", "tokens"},
-    "finish": {"task", "outcome", "insights", "description", "tokens"},
+    "finish": {"task", "outcome", "insights", "description", "tokens", "run"},
     "delegate": {"task", "to", "reason", "type"},
     "settle": {"task", "outcome", "to", "type", "description"},
 }
@@ -99,6 +99,7 @@ class _Said(NamedTuple):
                 one = tasks.progress(task, given.get("progress"), agent=name, **about, **spent)
             case "finish":
                 about = {"insights": given.get("insights", ()), "note": given.get("description", "")}
+                about |= {"run": self._run()}
                 one = tasks.finish(task, given["outcome"], agent=name, **about, **spent)
                 then = ['remember(text, kind="insight", evidence={"run": ...}) keeps what others should know']
             case "delegate":
@@ -114,18 +115,20 @@ class _Said(NamedTuple):
     def _started(self, name: str) -> TaskAnswer:
         given = self.given
         about: dict[str, Any] = {name: given.get(name, "") for name in ("type", "phase")}
-        run = self.orchestrator.journal.run(given["run"]).id if "run" in given else None
         one = self.orchestrator.memory.tasks.start(
             name,
             given["description"],
             parent=given.get("parent"),
-            run=run,
+            run=self._run(),
             key=self.by.request,
             session=self.by.session,
             **about,
         )
         then = [f'log_task(action="finish", task="{one.uid}", outcome=..., insights=[...]) ends it']
         return TaskAnswer.of(one, [*then, "recall_memory(queries) tells what is known about such tasks"])
+
+    def _run(self) -> str | None:
+        return self.orchestrator.journal.run(self.given["run"]).id if "run" in self.given else None
 
 
 READ = "memory://.../tasks/{}"
