@@ -7,14 +7,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 JOBS ?= 2
 
-.PHONY: demo test check conformance lint types contracts format lock wheel bundle clean
+.PHONY: demo test coverage check conformance lint types contracts format lock wheel bundle clean
 
 demo: $(READY)  ## train, evaluate and predict on a real table, through the server
 	$(BIN)/mcp-orchestrator demo
 
-# Coverage has its floor in pyproject.toml; make test ARGS='-k words' runs a part, without it.
+# make test ARGS='-k words' runs a part.
 test: $(READY)  ## the whole test suite
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(if $(ARGS),$(ARGS),--cov --cov-report=)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
+
+coverage: $(READY)  ## the same, and which lines no test has run; the floor is in pyproject.toml
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --cov
 
 check: lint types contracts test  ## all that must hold before a change goes in
 
