@@ -25,6 +25,7 @@ def of(found: Drift, column: str) -> ColumnDrift:
     return next(one for one in found.columns if one.column == column)
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("data.drift")
 @pytest.mark.parametrize("rows", [100, 500])
 def test_a_table_that_did_not_change_seldom_raises_an_alarm(rows: int) -> None:

@@ -167,6 +167,7 @@ def test_everything_that_was_recorded_comes_back(ctx: Context, iris: pd.DataFram
     assert back.warnings == []
 
 
+@pytest.mark.slow
 def test_equal_models_have_equal_digests_in_every_process_and_others_do_not(ctx: Context, iris: pd.DataFrame) -> None:
     ref = keep(ctx, iris)
     assert keep(ctx, iris).sha256 == ref.sha256
