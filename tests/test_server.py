@@ -118,7 +118,7 @@ async def main():
             assert not (await client.call_tool("find_ml_components", {"name": one["name"]})).is_error
         assert not (await client.call_tool("find_ml_components", {"name": "train"})).is_error
 anyio.run(main)
-heavy = "joblib lightgbm matplotlib mlflow numpy optuna pandas pyarrow scipy sklearn skops statsmodels".split()
+heavy = "joblib lightgbm matplotlib mlflow numpy optuna pandas pyarrow rich scipy sklearn skops statsmodels".split()
 print([name for name in heavy if name in sys.modules])
 """
     done = subprocess.run(

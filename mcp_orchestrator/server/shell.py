@@ -5,11 +5,12 @@ It answers who it is, which is what a client asks first and waits for, before th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import server as sdk
 
 from mcp_orchestrator.release import version
 from mcp_orchestrator.server import lists
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["INSTRUCTIONS", "Guest", "Late", "shell"]
 
 NAME = "mcp-orchestrator"
+SETUP = "configure_logging"
 INSTRUCTIONS = """\
 Begin: inspect_dataset(data), then run_ml_training_workflow(data, target), then predict(model, records).
 
@@ -73,17 +75,32 @@ class Guest:
 
 def shell(lifespan: Callable[[MCPServer[Any]], AbstractAsyncContextManager[Any]] | None = None) -> MCPServer[Any]:
     """Return a server without tools, resources and prompts."""
-    server: MCPServer[Any] = MCPServer(
-        NAME,
-        title="ML Orchestrator",
-        description="Trains, tests, registers and asks models of tables.",
-        instructions=INSTRUCTIONS,
-        version=version(),
-        lifespan=lifespan,
-        extensions=[Tasks(), Skills(), apps()],
-        log_level="WARNING",
-    )
+    with _without_its_logging():
+        server: MCPServer[Any] = MCPServer(
+            NAME,
+            title="ML Orchestrator",
+            description="Trains, tests, registers and asks models of tables.",
+            instructions=INSTRUCTIONS,
+            version=version(),
+            lifespan=lifespan,
+            extensions=[Tasks(), Skills(), apps()],
+        )
     lists.publish(server)
     subscribe(server)  # what it can do is part of who it is
     complete(server)
     return server
+
+
+@contextmanager
+def _without_its_logging() -> Generator[None]:
+    """Keep the SDK from setting up logging, which is for `logs` to do: its console takes three megabytes."""
+    known = getattr(sdk, SETUP, None)
+    setattr(sdk, SETUP, _ignore)
+    try:
+        yield
+    finally:
+        setattr(sdk, SETUP, known)
+
+
+def _ignore(level: object = None) -> None:
+    """Set up nothing."""
