@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MOST", "begins", "quoted", "terms", "unjoined"]
+__all__ = ["MOST", "begins", "pairs", "quoted", "terms", "unjoined"]
 
 MOST = 32
 """Terms of a question that are looked for; a question is a sentence, not a document."""
@@ -17,6 +17,8 @@ SHORTEST, ENDING = 4, 3
 WORDS = re.compile(r"[^\W_]+(?:[_.@:/-]+[^\W_]+)*")
 PARTS = re.compile(r"[^\W_]+")
 LETTERS, INNER = re.compile(r"[A-Za-z]+"), re.compile(r"[a-z][A-Z]")
+UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]{2,}")
+"""Runs of signs of the scripts of China, Japan and Korea."""
 CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 COMMON = """
 a about above after again all also am an and any anything are as ask at be because been before being below between both
@@ -34,13 +36,15 @@ STOP = frozenset(COMMON.split())
 def terms(question: str) -> list[str]:
     """Return the words of a question, each once; joined names (``max_depth``, ``RandomForest``) and their parts.
 
-    Words that every text has are left out, unless there are no others.
+    Of scripts that put no blanks between words there are `pairs` besides. Words that every text has are left out, unless
+    there are no others.
     """
     read = question[:LONGEST]
     found: dict[str, None] = {}
     for one in WORDS.findall(read.lower()):
         found.update(dict.fromkeys([one, *PARTS.findall(one)]))
     found.update(dict.fromkeys(name.lower() for name in unjoined(read)))
+    found.update(dict.fromkeys(pairs(read)))
     short = [one for one in found if len(one) <= NAME]
     telling = [one for one in short if one not in STOP and (len(one) > 1 or one.isdigit())]
     return (telling or short)[:MOST]
@@ -52,6 +56,16 @@ def unjoined(text: str) -> list[str]:
         return []
     names = dict.fromkeys(one for one in LETTERS.findall(text) if INNER.search(one))
     return [" ".join(CAMEL.findall(one)) for one in names]
+
+
+def pairs(text: str) -> list[str]:
+    """Return each two signs that stand together in a script that puts no blanks between words: they make words there.
+
+    The index takes a run of such signs for one word.
+    """
+    if text.isascii():
+        return []
+    return list(dict.fromkeys(run[at : at + 2] for run in UNSPACED.findall(text) for at in range(len(run) - 1)))
 
 
 def quoted(term: str) -> str:

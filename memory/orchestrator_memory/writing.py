@@ -11,7 +11,7 @@ from typing import Any, get_args
 from orchestrator_memory.errors import Refused
 from orchestrator_memory.evidence import details, evidence, merged
 from orchestrator_memory.intake import Text, number, taken, values
-from orchestrator_memory.terms import unjoined
+from orchestrator_memory.terms import pairs, unjoined
 from orchestrator_memory.values import Impact, Kind, Memory, Origin
 
 __all__ = ["BODY", "IMPORTANCE", "TITLE", "TRUST", "Draft", "again", "chosen", "digest", "draft", "indexed"]
@@ -117,14 +117,15 @@ def digest(kind: str, title: str, body: str) -> bytes:
 
 
 def indexed(one: Draft, tags: Iterable[str], data: Mapping[str, Any], proof: Mapping[str, Any]) -> str:
-    """Return what is searched besides title and body: labels, reasons, identifiers, and the parts of JoinedNames."""
+    """Return what is searched besides title and body: labels, reasons, identifiers, parts of what is written as one."""
     said: list[str] = [one.columns["area"], *tags, *one.aliases]
     said += [data[name] for name in ("rationale",) if isinstance(data.get(name), str)]
     said += [text for text in data.get("alternatives", ()) if isinstance(text, str)]
     said += [name for several in ("runs", "models", "datasets") for name in proof.get(several, ())]
     said += [str(name) for name in proof.get("metrics", ())]
     said += [one.columns["run"] or ""]
-    said += unjoined(f"{one.columns['title']} {one.columns['body']}")
+    text = f"{one.columns['title']} {one.columns['body']}"
+    said += [*unjoined(text), *pairs(text)]
     return _joined(said)
 
 

@@ -96,6 +96,24 @@ def test_forms_names_numbers_and_other_words_are_found(store: MemoryStore, quest
     assert found(store, question)[0] == body
 
 
+@pytest.mark.parametrize(
+    ("body", "question"),
+    [
+        ("训练数据中的目标泄漏必须先排除。", "目标泄漏怎么办"),
+        ("モデルの劣化はデータの変化で起きた。", "データの変化"),
+        ("모델드리프트가 발견되었다.", "드리프트 원인"),
+    ],
+    ids=["chinese", "japanese", "korean"],
+)
+def test_words_of_scripts_without_blanks_are_found_within_a_sentence(
+    store: MemoryStore, body: str, question: str
+) -> None:
+    store.memories.remember(body, agent="ann")
+    store.memories.remember("A sentence of another script: 完全.", agent="ann")
+    assert found(store, question) == [body]
+    assert found(store, "完全 complete") == ["A sentence of another script: 完全."]
+
+
 def test_labels_aliases_reasons_and_evidence_are_searched(store: MemoryStore) -> None:
     store.memories.remember(
         "Call above .34.",
