@@ -36,8 +36,8 @@ STOP = frozenset(COMMON.split())
 def terms(question: str) -> list[str]:
     """Return the words of a question, each once; joined names (``max_depth``, ``RandomForest``) and their parts.
 
-    Of scripts that put no blanks between words there are `pairs` besides. Words that every text has are left out, unless
-    there are no others.
+    Of scripts that put no blanks between words there are `pairs` besides. Words that every text has are left out, but
+    not where there are no others.
     """
     read = question[:LONGEST]
     found: dict[str, None] = {}
