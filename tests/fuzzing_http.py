@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
@@ -46,11 +47,10 @@ def server(project: Path, *options: str) -> Generator[tuple[subprocess.Popen[str
     log = project / "stderr"
     with log.open("w") as errors, subprocess.Popen(command, cwd=project, env=told, stderr=errors, text=True) as process:
         try:
-            while "HTTP: " not in (said := log.read_text()):
+            while len(said := log.read_text().splitlines()) < 2:  # the address, and whether a token is asked for
                 assert process.poll() is None, said
-            while len(said.splitlines()) < 2:
-                said = log.read_text()
-            yield process, said.splitlines()[0].split()[-1]
+                time.sleep(0.02)
+            yield process, said[0].split()[-1]
         finally:
             process.kill()
 
