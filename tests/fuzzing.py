@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 __all__ = ["FRAMES", "Fuzz", "counted", "nested"]
 
+LONGEST = 30_000
+"""Characters of the JSON of a refusal."""
 HOSTILE = [
     "",
     "\0",
@@ -127,6 +129,7 @@ class Fuzz:
         self.calls += 1
         if "error" in answer or answer["result"].get("isError"):
             self.refused += 1
+            assert len(json.dumps(answer)) < LONGEST, (tool, arguments, answer)
             after = counted(self.home)
             assert after == before, (tool, arguments, answer, before, after)
 

@@ -18,6 +18,8 @@ from orchestrator_memory.errors import MemoryFailure
 __all__ = ["crashed", "failed_run", "refused", "unfit"]
 
 SHOWN = 80
+LONGEST = 4000
+"""Characters of an error: clients cut what is much longer, and with it what to do next, which stands at the end."""
 UNFORESEEN = {"step_failed", "internal"}
 WORDS = {
     "string": "a text",
@@ -31,8 +33,11 @@ log = logging.getLogger(__name__)
 
 
 def refused(error: OrchestratorError | MemoryFailure) -> ToolError:
-    """Return an error of ours with its code in front."""
-    return ToolError(f"[{error.code}] {error}")
+    """Return an error of ours with its code in front; of one that repeats something long, both ends."""
+    text = str(error)
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} [...] {text[-LONGEST // 2 :]}"
+    return ToolError(f"[{error.code}] {text}")
 
 
 def crashed(tool: str, error: Exception) -> ToolError:
