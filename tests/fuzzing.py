@@ -100,6 +100,7 @@ class Fuzz:
         """Take a client's end of a server, and the project that it serves."""
         self.client, self.home = client, project / ".mcp-orchestrator"
         self.tools: list[dict[str, Any]] = client.ask("tools/list")["tools"]
+        client.ask("tools/call", {"name": "recall_memory", "arguments": {"queries": ["x"]}})  # opens the memory
         self.calls = self.refused = 0
         self.crashes: list[str] = []
 

@@ -166,7 +166,7 @@ def test_no_pattern_of_a_schema_takes_in_all_of_unicode(tmp_path: Path) -> None:
         ("get_run", {"run_id": "0123456789"}, r"\[unknown_name\] There is no run '0123456789'.*list_runs"),
         ("get_run", {"run_id": "0123456789", "cursor": "-5"}, r"no run"),
         ("list_runs", {"cursor": "next"}, r"cursor: 'next' is not a cursor"),
-        ("list_runs", {"cursor": "x" * 20_000}, r"^.{2000} \[\.\.\.\] .{1900,2000}or none\.$"),
+        ("list_runs", {"cursor": "x" * 20_000}, r"cursor: 'x+ \[\.\.\.\] x+' is not .* or none\.$"),
         ("control_run", {"run_id": "012345", "action": "stop"}, r"action: 'stop' .*Allowed: cancel, pause, resume"),
         ("invoke_ml_component", {"component": "toy", "capability": "add"}, r"There is no component 'toy'.*'toys'"),
         ("invoke_ml_component", {"component": "toys", "capability": "ad"}, r"no capability of toys 'ad'.*'add'"),
