@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import TypeVar
 
 from anyio import to_thread
@@ -44,11 +43,12 @@ async def quickly(held: Orchestrator, work: Callable[[], T]) -> T:
             _usual[kind] = took if took > 4 * QUICK or kind not in _usual else 0.8 * _usual[kind] + 0.2 * took
 
     if held.remembers and usual <= QUICK:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(held.memory.door.turn(wait=False))
-            except Busy:
-                pass  # the thread waits instead
-            else:
+        begun = False
+        try:
+            with held.memory.door.turn(wait=False):
+                begun = True
                 return timed()
+        except Busy:
+            if begun:  # the work met somebody else who is busy
+                raise
     return await to_thread.run_sync(timed)
