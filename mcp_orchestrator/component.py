@@ -57,6 +57,17 @@ class Artifacts(Protocol):
         """
         ...
 
+    def files(self) -> Iterator[Path]:
+        """Give the files that lie here, in no order."""
+        ...
+
+    def remove(self, sha256: str, *, since: int) -> int | None:
+        """Remove bytes here unless they were stored again ``since`` (microseconds UTC).
+
+        Returns how many they were, 0 where nothing lay, and None where they stay.
+        """
+        ...
+
     def share(self, name: str, path: Path) -> None:
         """Give a small file, which may change, to the other machines under ``name``; alone, do nothing."""
         ...

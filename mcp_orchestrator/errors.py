@@ -14,6 +14,7 @@ from typing import ClassVar
 __all__ = [
     "Cancelled",
     "DataRejected",
+    "Deleted",
     "InvalidInput",
     "MissingLibrary",
     "NotAllowed",
@@ -46,6 +47,17 @@ class UnknownName(OrchestratorError, LookupError):
         super().__init__(
             _join(f"There is no {kind} {name!r}.", suggestion(name, names) or _listing(names), then),
         )
+
+
+class Deleted(UnknownName):
+    """Something that was there and was deleted: when, by whom and why."""
+
+    code = "deleted"
+
+    def __init__(self, what: str, when: str, by: str, why: str, then: str) -> None:
+        """Build the message from ``what`` was deleted ``when``, ``by`` whom and ``why``, and the next step."""
+        reason = f', because: "{why}"' if why else ""
+        Exception.__init__(self, _join(f"{what} was deleted on {when} by {by or 'a script'}{reason}.", then))
 
 
 class InvalidInput(OrchestratorError, ValueError):

@@ -35,6 +35,7 @@ KINDS = {
     "invalid_input": Exit.INPUT,
     "data_rejected": Exit.INPUT,
     "unknown_name": Exit.UNKNOWN,
+    "deleted": Exit.UNKNOWN,
     "not_allowed": Exit.REFUSED,
     "not_approved": Exit.REFUSED,
     "not_ready": Exit.REFUSED,

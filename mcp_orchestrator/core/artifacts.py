@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.values import Artifact
 
 __all__ = ["ArtifactStore", "sha256_of"]
+
+DIGITS = 64
 
 
 class ArtifactStore:
@@ -101,6 +103,31 @@ class ArtifactStore:
             )
             raise Tampered(message)
         return place
+
+    def files(self) -> Iterator[Path]:
+        """Give the files that lie here, in no order; what the shared store holds besides is not among them."""
+        return (place for place in self.folder.glob("[0-9a-f][0-9a-f]/*") if len(place.name) == DIGITS)
+
+    def remove(self, sha256: str, *, since: int) -> int | None:
+        """Remove bytes here unless they were stored again ``since`` (microseconds UTC).
+
+        Returns how many they were, 0 where nothing lay, and None where they stay. Who stores the same bytes meanwhile
+        does not lose them: they are put aside first, and looked at then. What is not what its digest says is removed in
+        any case. Only one at a time may remove.
+        """
+        place = self._place(sha256)
+        aside = place.with_name(f".gone-{sha256}")
+        try:
+            place.replace(aside)
+        except FileNotFoundError:
+            if not aside.exists():  # else it was put aside by somebody who died then
+                return 0
+        found = aside.stat()
+        if found.st_mtime_ns // 1000 > since and sha256_of(aside) == sha256:
+            aside.replace(place)
+            return None
+        aside.unlink()
+        return found.st_size
 
     def apart(self, folder: Path) -> ArtifactStore:
         """Return a store in another folder."""

@@ -23,7 +23,9 @@ from orchestrator_memory.door import now
 __all__ = ["Attempts", "Held", "Place", "digest_of"]
 
 SORTED = json.JSONEncoder(sort_keys=True)
-REFUSALS = frozenset({"invalid_input", "unknown_name", "missing_library", "not_allowed", "data_rejected", "tampered"})
+REFUSALS = frozenset(
+    {"invalid_input", "unknown_name", "deleted", "missing_library", "not_allowed", "data_rejected", "tampered"}
+)
 
 
 class Held(Exception):

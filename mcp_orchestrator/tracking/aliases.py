@@ -87,13 +87,20 @@ def move(
 
 
 def holders(db: sqlite3.Connection, name: str, alias: str) -> list[int | None]:
-    """Return who held the alias, as a stack: a rollback takes the last one off, everything else puts one on."""
+    """Return who held the alias, as a stack: a rollback takes the last ones off, everything else puts one on.
+
+    Versions that were deleted are left out: nothing goes back to them.
+    """
     stack: list[int | None] = []
     for row in db.execute(
         "SELECT action, number FROM model_alias_change WHERE name=? AND alias=? ORDER BY seq", (name, alias)
     ):
         if row["action"] == "rollback":
             stack.pop()
+            while stack and stack[-1] != row["number"]:  # deleted when it went back
+                stack.pop()
         elif not stack or stack[-1] != row["number"]:
             stack.append(row["number"])
-    return stack
+    left = {row["number"] for row in db.execute("SELECT number FROM model_version WHERE name=?", (name,))}
+    there = [one for one in stack if one is None or one in left]
+    return [one for place, one in enumerate(there) if place == 0 or there[place - 1] != one]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model
 
-__all__ = ["Contents", "log_model", "project"]
+__all__ = ["Contents", "forget", "log_model", "project"]
 
 VERSION_TAG, DIGEST_TAG = "orchestrator.version", "orchestrator.sha256"
 MODEL_TAG = "orchestrator.model"
@@ -85,7 +86,7 @@ def project(
 ) -> dict[str, dict[str, str]]:
     """Make MLflow's registered model ``name`` show the versions and aliases of ours; return its ids by version.
 
-    ``contents`` is asked for the versions that MLflow does not hold yet.
+    What was deleted here is deleted there. ``contents`` is asked for the versions that MLflow does not hold yet.
 
     Raises:
         UnknownName: there is no such model.
@@ -94,6 +95,7 @@ def project(
     """
     client = tracker.client
     ours = versions.list(name)
+    gone = {str(one.version) for one in versions.deletions(name)}
     with tracker.writing():
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
@@ -102,6 +104,8 @@ def project(
             for found in client.search_model_versions(f"name = '{name}'")
             if VERSION_TAG in found.tags
         }
+        for number in gone & shown.keys():
+            client.delete_model_version(name, shown.pop(number).version)
         for version in sorted(ours, key=lambda one: one.version):
             if str(version.version) not in shown:
                 shown[str(version.version)] = _show(tracker, version, contents)
@@ -120,6 +124,29 @@ def project(
         if any(version.mlflow.get(key) != value for key, value in told.items()):
             versions.record(name, version.version, told)
     return ids
+
+
+def forget(tracker: Tracker, model_id: str) -> None:
+    """Remove a model that MLflow keeps: its files, then the mark at its run that it is there, then itself.
+
+    Raises:
+        StateUnavailable: MLflow could not do it.
+        OSError: its files cannot be removed.
+
+    """
+    client = tracker.client
+    folder = (tracker.home / "mlartifacts" / "models" / model_id).absolute()
+    with tracker.writing():
+        if folder.parent.name == "models" and folder.is_dir():
+            shutil.rmtree(folder)
+        found = client.search_logged_models(
+            [one.experiment_id for one in client.search_experiments()], f"model_id = '{model_id}'"
+        )
+        for one in found:
+            run = client.get_run(one.source_run_id) if one.source_run_id else None
+            if run is not None and run.data.tags.get(MODEL_TAG, "").endswith(f" {model_id}"):
+                client.delete_tag(run.info.run_id, MODEL_TAG)
+            client.delete_logged_model(model_id)
 
 
 def _show(tracker: Tracker, version: Version, contents: Callable[[Version], Contents]) -> ModelVersion:

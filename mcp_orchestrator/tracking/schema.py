@@ -31,4 +31,14 @@ SCHEMA = (
     ) STRICT;
     CREATE INDEX consent_asked ON consent(expires) WHERE status='asked'
     """,
+    """
+    CREATE TABLE model_version_deleted(
+      name TEXT NOT NULL, number INTEGER NOT NULL, sha256 TEXT NOT NULL, run TEXT NOT NULL, trained TEXT NOT NULL,
+      metrics TEXT NOT NULL, mlflow TEXT NOT NULL, created INTEGER NOT NULL, summary TEXT NOT NULL, card TEXT NOT NULL,
+      by TEXT NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL, files TEXT NOT NULL, finished INTEGER,
+      kept TEXT NOT NULL DEFAULT '', PRIMARY KEY(name, number)
+    ) STRICT;
+    CREATE INDEX model_version_deleted_sha256 ON model_version_deleted(sha256);
+    CREATE INDEX model_version_deleted_open ON model_version_deleted(at) WHERE finished IS NULL
+    """,
 )

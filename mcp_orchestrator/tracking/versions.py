@@ -7,7 +7,7 @@ shows a projection of this (`mcp_orchestrator.tracking.experiments`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -15,14 +15,16 @@ from pydantic import Field, TypeAdapter
 
 from mcp_orchestrator.errors import NotReady, UnknownName
 from mcp_orchestrator.tracking.aliases import Change, holder, holders, move
+from mcp_orchestrator.tracking.deletions import Deletion, bury, deletions, exists, highest, known, refuse
 from mcp_orchestrator.tracking.names import DIGEST, check_alias, check_name, parse
 from mcp_orchestrator.tracking.schema import SCHEMA
 from mcp_orchestrator.values import Estimate, Trained
 from orchestrator_memory.door import Door, now
 from orchestrator_memory.sqlite import sqlite3
 
-__all__ = ["CHAMPION", "Change", "Version", "Versions"]
+__all__ = ["CHAMPION", "DATABASE", "Change", "Version", "Versions"]
 
+DATABASE = "orchestrator.db"
 CHAMPION, CHALLENGER, PRODUCTION = "champion", "challenger", "production"
 
 _METRICS = TypeAdapter(dict[str, Estimate])
@@ -45,7 +47,7 @@ class Versions:
 
     def __init__(self, home: Path) -> None:
         """Open, or make, the registry in ``home``."""
-        self.door = Door(home / "orchestrator.db")
+        self.door = Door(home / DATABASE)
         self.door.migrate("versions", SCHEMA)
 
     def __enter__(self) -> Self:
@@ -79,10 +81,11 @@ class Versions:
         with self.door.write() as db:
             db.execute(
                 "INSERT INTO model_version(name, number, sha256, run, trained, metrics, created) "
-                "SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM model_version WHERE name=? "
+                "SELECT ?, max(coalesce(max(number), 0), ?) + 1, ?, ?, ?, ?, ? FROM model_version WHERE name=? "
                 "ON CONFLICT(name, sha256, run) DO NOTHING",
                 (
                     name,
+                    highest(db, name),
                     trained.sha256,
                     run,
                     trained.model_dump_json(include=set(Trained.model_fields)),
@@ -104,6 +107,7 @@ class Versions:
 
         Raises:
             UnknownName: there is no such model, version or alias; the message names the nearest.
+            Deleted: there was; the message says when it was deleted, by whom, why, and which ones there are.
 
         """
         db = self.door.read()
@@ -114,10 +118,12 @@ class Versions:
             ).fetchone()
             if row is not None:
                 return _version(db, row["name"], int(row["number"]))
+            if gone := deletions(db, sha256=name):
+                refuse(db, gone[-1])
         return _version(db, name, self._number(db, name, which))
 
     def names(self) -> list[str]:
-        """Return the names of all models."""
+        """Return the names of all models of which there is a version."""
         rows = self.door.read().execute("SELECT DISTINCT name FROM model_version ORDER BY name").fetchall()
         return [row["name"] for row in rows]
 
@@ -125,12 +131,12 @@ class Versions:
         """Return all versions, of one model or of all, the newest first.
 
         Raises:
-            UnknownName: there is no model of that name.
+            UnknownName: there is, and was, no model of that name.
 
         """
         db = self.door.read()
         if name is not None:
-            _known(db, name)
+            known(db, name)
         rows = db.execute(
             "SELECT name, number FROM model_version WHERE :name IS NULL OR name=:name "
             "ORDER BY created DESC, number DESC",
@@ -155,7 +161,7 @@ class Versions:
         """
         check_alias(alias)
         with self.door.write() as db:
-            _exists(db, name, version)
+            exists(db, name, version)
             return move(db, name, alias, action="set", to=version, expected=expected, by=by, why=why)
 
     def remove_alias(
@@ -181,7 +187,7 @@ class Versions:
 
         """
         with self.door.write() as db:
-            _exists(db, name, version)
+            exists(db, name, version)
             change = move(db, name, CHAMPION, action="promote", to=version, expected=expected, by=by, why=why)
             if holder(db, name, CHALLENGER)[0] == version:
                 done = f"version {version} became the champion"
@@ -199,7 +205,7 @@ class Versions:
 
         """
         with self.door.write() as db:
-            _known(db, name)
+            known(db, name)
             past = holders(db, name, alias)
             if len(past) < 2:
                 raise NotReady(
@@ -215,13 +221,32 @@ class Versions:
 
         """
         db = self.door.read()
-        _known(db, name)
+        known(db, name)
         rows = db.execute(
             "SELECT name, alias, action, previous, number AS version, generation, by, why, at FROM model_alias_change "
             "WHERE name=:name AND (:alias IS NULL OR alias=:alias) ORDER BY seq",
             {"name": name, "alias": alias},
         ).fetchall()
         return [Change.model_validate(dict(row)) for row in rows]
+
+    def delete(self, name: str, version: int, *, by: str = "", why: str = "", files: Sequence[str] = ()) -> Deletion:
+        """Take a version away for good: its number is never used again, and the history keeps what it was.
+
+        Its bytes are not removed by this: `mcp_orchestrator.methods.models.deleting` does both. ``files`` are their
+        digests, which are kept with the deletion so that it can be finished after a crash.
+
+        Raises:
+            UnknownName: there is no such model or version.
+            Deleted: it was deleted before.
+            NotReady: an alias points to it; nothing was changed.
+
+        """
+        with self.door.write() as db:
+            return bury(db, name, version, by=by, why=why, files=files)
+
+    def deletions(self, name: str | None = None, *, unfinished: bool = False) -> Sequence[Deletion]:
+        """Return what was deleted, of one model or of all, the oldest first; or only what is not finished yet."""
+        return deletions(self.door.read(), name, unfinished=unfinished)
 
     def record(self, name: str, version: int, mlflow: Mapping[str, str]) -> None:
         """Keep where MLflow shows a version.
@@ -231,7 +256,7 @@ class Versions:
 
         """
         with self.door.write() as db:
-            _exists(db, name, version)
+            exists(db, name, version)
             db.execute(
                 "UPDATE model_version SET mlflow=json_patch(mlflow, ?) WHERE name=? AND number=?",
                 (json.dumps(dict(mlflow)), name, version),
@@ -239,33 +264,20 @@ class Versions:
 
     @staticmethod
     def _number(db: sqlite3.Connection, name: str, which: str | None) -> int:
-        numbers = _known(db, name)
+        numbers = known(db, name)
+        if which in {None, "latest"} and not numbers:
+            refuse(db, deletions(db, name)[-1])
         if which is None:
             return holder(db, name, CHAMPION)[0] or max(numbers)
         if which == "latest":
             return max(numbers)
         if which.removeprefix("v").isdecimal():
-            return _exists(db, name, int(which.removeprefix("v")))
+            return exists(db, name, int(which.removeprefix("v")))
         number = holder(db, name, which)[0]
         if number is None:
             rows = db.execute("SELECT alias FROM model_alias WHERE name=? AND number IS NOT NULL", (name,)).fetchall()
             raise UnknownName(f"alias of model {name!r}", which, (row["alias"] for row in rows))
         return number
-
-
-def _known(db: sqlite3.Connection, name: str) -> list[int]:
-    numbers = [int(row["number"]) for row in db.execute("SELECT number FROM model_version WHERE name=?", (name,))]
-    if not numbers:
-        names = [row["name"] for row in db.execute("SELECT DISTINCT name FROM model_version")]
-        raise UnknownName("model", name, names, then="" if names else "No model is registered yet; train one.")
-    return numbers
-
-
-def _exists(db: sqlite3.Connection, name: str, version: int) -> int:
-    numbers = _known(db, name)
-    if version not in numbers:
-        raise UnknownName(f"version of model {name!r}", str(version), then=f"It has {min(numbers)} to {max(numbers)}.")
-    return version
 
 
 def _version(db: sqlite3.Connection, name: str, number: int) -> Version:

@@ -11,38 +11,25 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mcp_orchestrator.component import About, Check, Context, capability
-from mcp_orchestrator.methods.models.examples import example_model
+from mcp_orchestrator.methods.models import deleting
+from mcp_orchestrator.methods.models.deleting import Cleared, Removed
+from mcp_orchestrator.methods.models.examples import two_versions
 from mcp_orchestrator.methods.models.exports import Shown, show
-from mcp_orchestrator.methods.models.manifests import FileState, describe, inspect
+from mcp_orchestrator.methods.models.manifests import Verified, describe, verified
 from mcp_orchestrator.methods.models.moving import Moved, expected, holder, moved, moving, who
 from mcp_orchestrator.methods.models.rehearsal import rehearse
+from mcp_orchestrator.methods.models.terms import Alias, Fence, Generation, InsteadOf, MlflowId, Name, Number, Why
 from mcp_orchestrator.methods.report.document import Document
 from mcp_orchestrator.methods.report.document import document as write
 from mcp_orchestrator.methods.report.facts import Facts
 from mcp_orchestrator.methods.report.logbook import Tracked, record
 from mcp_orchestrator.tracking.aliases import Change
 from mcp_orchestrator.tracking.consents import Asked, of_model
+from mcp_orchestrator.tracking.deletions import Deletion
 from mcp_orchestrator.tracking.versions import CHAMPION, Version, Versions
 from mcp_orchestrator.values import Artifact, Data, Estimate, ModelRef, Value
 
 ABOUT = About(tier=1, libraries=("mlflow", "skops", "sklearn"))
-
-Name = Annotated[str, Field(min_length=1, max_length=80, description="Name of the model.")]
-Number = Annotated[int, Field(ge=1, le=10**9, description="Number of the version.")]
-Alias = Annotated[str, Field(min_length=1, max_length=40, description="champion, challenger, production, or your own.")]
-Why = Annotated[str, Field(max_length=500, description="The reason, kept in the history.")]
-InsteadOf = Annotated[
-    int | None,
-    Field(ge=1, le=10**9, description="Refuse unless this version holds the alias now: nobody moved it meanwhile."),
-]
-Fence = Annotated[
-    int | None, Field(ge=1, description="Number of your reservation of model:NAME, where agents reserve models.")
-]
-Generation = Annotated[
-    int | None,
-    Field(ge=0, le=10**9, description="Refuse unless the alias has moved so often (see history): nobody moved it."),
-]
-MlflowId = Annotated[str | None, Field(max_length=80, description="Where MLflow shows it already.")]
 
 
 class Registered(Version):
@@ -51,21 +38,11 @@ class Registered(Version):
     shown: Shown
 
 
-class Verified(Value):
-    """Whether every file of a version still has its recorded digest."""
-
-    name: str
-    version: int
-    uri: str
-    intact: bool
-    differing: list[str]
-    files: list[FileState]
-
-
 class Changes(Value):
-    """Moves of the aliases of a model, and what people were asked about it, the oldest first."""
+    """Moves of the aliases of a model, its deleted versions, and what people were asked, the oldest first."""
 
     changes: list[Change]
+    deleted: list[Deletion]
     asked: list[Asked]
 
 
@@ -75,21 +52,6 @@ class Found(Value):
     versions: list[Version]
 
 
-def _two_versions(name: str) -> Any:  # noqa: ANN401 - a hook of the examples
-    """Return a hook that registers two versions of ``name`` and makes the second follow the first as champion."""
-
-    def prepare(ctx: Context) -> None:
-        with Versions(ctx.settings.home) as versions:
-            for strength in (1.0, 0.1):
-                versions.register(name, example_model(ctx, strength)[0])
-            if versions.generation(name, CHAMPION) == 0:
-                versions.promote(name, 1, why="the first")
-            if name == "example-rollback" and versions.get(name).version == 1:
-                versions.promote(name, 2, why="the second")
-
-    return prepare
-
-
 @capability(
     example={
         "model": "example@1",
@@ -97,7 +59,7 @@ def _two_versions(name: str) -> Any:  # noqa: ANN401 - a hook of the examples
         "metrics": {"accuracy": {"value": 0.9, "low": 0.8, "high": 1}},
     },
     contrast={"model": "example@2"},
-    before=_two_versions("example"),
+    before=two_versions("example"),
     at_home=True,
 )
 def register(
@@ -112,7 +74,8 @@ def register(
     """Register a trained model as the next version of a name; the same model of the same run is registered once."""
     trained = describe(ctx, model)
     with Versions(ctx.settings.home) as versions:
-        made = versions.register(name, trained, metrics=metrics, run=ctx.run)
+        with versions.door.turn():  # nobody removes its bytes meanwhile
+            made = versions.register(name, describe(ctx, trained.uri), metrics=metrics, run=ctx.run)
         ids = {key: value for key, value in (("run", mlflow_run), ("model", mlflow_model)) if value}
         if ids:
             versions.record(name, made.version, ids)
@@ -123,7 +86,7 @@ def register(
 @capability(
     example={"name": "example-promote", "version": 2, "why": "better on the test part"},
     contrast={"version": 1},
-    before=_two_versions("example-promote"),
+    before=two_versions("example-promote"),
     at_home=True,
 )
 def promote(
@@ -147,7 +110,7 @@ def promote(
 @capability(
     example={"name": "example-rollback", "why": "it errs on new data"},
     contrast={"why": "another reason"},
-    before=_two_versions("example-rollback"),
+    before=two_versions("example-rollback"),
     at_home=True,
 )
 def rollback(
@@ -169,7 +132,7 @@ def rollback(
 @capability(
     example={"name": "example-alias", "alias": "challenger", "version": 2},
     contrast={"version": None},
-    before=_two_versions("example-alias"),
+    before=two_versions("example-alias"),
     at_home=True,
 )
 def alias(
@@ -197,9 +160,46 @@ def alias(
 
 
 @capability(
+    example={"name": "example-delete", "version": 2, "why": "trained on rows that must go"},
+    contrast={"why": "another reason"},
+    before=two_versions("example-delete"),
+    at_home=True,
+)
+def delete(
+    ctx: Context,
+    name: Name,
+    version: Number,
+    why: Annotated[str, Field(min_length=1, max_length=500, description="The reason, kept in the history.")],
+    *,
+    fence: Fence = None,
+) -> Removed:
+    """Delete a version for good, with the bytes that nothing else needs; refused while an alias points to it.
+
+    Its number is never used again. The history keeps its figures and its card, and who deleted it, when and why.
+    """
+    with moving(ctx, name, fence) as versions:
+        return deleting.delete(ctx, versions, name, version, why)
+
+
+@capability(
+    example={"name": "example-delete-cut"},
+    contrast={"name": "nothing is called so"},
+    before=two_versions("example-delete-cut"),
+    at_home=True,
+)
+def clear(
+    ctx: Context,
+    name: Annotated[str | None, Field(max_length=80, description="One model; all when left out.")] = None,
+) -> Cleared:
+    """Finish deletions that were cut by a crash, or waited for a run that could still go on with the model."""
+    with Versions(ctx.settings.home) as versions:
+        return deleting.clear(ctx, versions, name)
+
+
+@capability(
     example={"name": "example", "alias": "champion"},
     contrast={"alias": "2"},
-    before=_two_versions("example"),
+    before=two_versions("example"),
     at_home=True,
 )
 def verify(
@@ -211,18 +211,13 @@ def verify(
 ) -> Verified:
     """Compute the digests of all files of a version again and say which of them still is what was recorded."""
     with Versions(ctx.settings.home) as versions:
-        version = versions.get(f"{name}@{alias}")
-    files = inspect(ctx, version.sha256)
-    differing = [file.name for file in files if file.state != "intact"]
-    return Verified(
-        name=name, version=version.version, uri=version.uri, intact=not differing, differing=differing, files=files
-    )
+        return verified(ctx, versions.get(f"{name}@{alias}"))
 
 
 @capability(
     example={"name": "example"},
     contrast={"alias": "challenger"},
-    before=_two_versions("example"),
+    before=two_versions("example"),
     at_home=True,
 )
 def history(
@@ -230,15 +225,16 @@ def history(
     name: Name,
     alias: Annotated[str | None, Field(max_length=40, description="One alias; all when left out.")] = None,
 ) -> Changes:
-    """Tell who moved which alias, when, from which version to which, and why, and what people were asked."""
+    """Tell who moved which alias, from which version to which, what was deleted, when and why, and who was asked."""
     with Versions(ctx.settings.home) as versions:
-        return Changes(changes=versions.history(name, alias), asked=of_model(versions.door.read(), name))
+        asked = of_model(versions.door.read(), name)
+        return Changes(changes=versions.history(name, alias), deleted=[*versions.deletions(name)], asked=asked)
 
 
 @capability(
     example={"query": "example champion"},
     contrast={"query": "nothing is called so"},
-    before=_two_versions("example"),
+    before=two_versions("example"),
     at_home=True,
 )
 def find(
@@ -259,7 +255,7 @@ def find(
 @capability(
     example={"model": "example@1", "data": "builtin:iris"},
     contrast={"model": "example@2"},
-    before=_two_versions("example"),
+    before=two_versions("example"),
 )
 def document(
     ctx: Context,
@@ -277,7 +273,7 @@ def document(
 @capability(
     example={"model": "example@1", "name": "example"},
     contrast={"model": "example@2"},
-    before=_two_versions("example"),
+    before=two_versions("example"),
     at_home=True,
 )
 def track(

@@ -12,14 +12,15 @@ from mcp_orchestrator.errors import MissingLibrary, OrchestratorError
 from mcp_orchestrator.methods.models.manifests import MODEL, REFERENCE, Manifest, content, read
 from mcp_orchestrator.methods.models.persistence import allowed_in
 from mcp_orchestrator.tracking.experiments import Tracker
-from mcp_orchestrator.tracking.registrations import Contents, project
+from mcp_orchestrator.tracking.registrations import Contents, forget, project
+from mcp_orchestrator.tracking.store import DATABASE
 from mcp_orchestrator.tracking.versions import Versions
 from mcp_orchestrator.values import Value
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Shown", "contents_of", "show"]
+__all__ = ["Shown", "contents_of", "hide", "show"]
 
 KINDS = {"numeric": "double", "boolean": "boolean", "date": "datetime"}
 OUR_PACKAGE, DISTRIBUTION = "mcp_orchestrator.", "mcp-ml-orchestrator"
@@ -32,16 +33,25 @@ class Shown(Value):
     reason: str = ""
 
 
-def show(ctx: Context, versions: Versions, name: str) -> Shown:
-    """Bring MLflow's registry up to date with ours; what goes wrong is told, with the reason."""
+def show(ctx: Context, versions: Versions, name: str, *, without: str = "") -> Shown:
+    """Bring MLflow's registry up to date with ours, ``without`` a model of MLflow's; what goes wrong is told."""
     if find_spec("mlflow") is None:
         return Shown(status="skipped", reason=str(MissingLibrary("MLflow's registry", "mlflow", None)))
     try:
         with Tracker(ctx.settings.home, name) as tracker:
             project(tracker, versions, name, lambda version: contents_of(ctx, version.sha256))
+            if without:
+                forget(tracker, without)
     except (OrchestratorError, OSError) as error:
         return Shown(status="failed", reason=str(error))
     return Shown(status="done")
+
+
+def hide(ctx: Context, versions: Versions, name: str, model: str) -> Shown:
+    """Have MLflow show neither the deleted versions of a name nor, if one is named, a ``model`` of its own."""
+    if not (ctx.settings.home / DATABASE).exists():
+        return Shown(status="skipped", reason="MLflow shows nothing here.")
+    return show(ctx, versions, name, without=model)
 
 
 def contents_of(ctx: Context, sha256: str, params: Mapping[str, Any] | None = None) -> Contents:

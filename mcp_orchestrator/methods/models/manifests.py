@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.errors import InvalidInput, Tampered, UnknownName
-from mcp_orchestrator.tracking.versions import Versions
+from mcp_orchestrator.tracking.deletions import deletions, refuse
+from mcp_orchestrator.tracking.versions import DATABASE, Version, Versions
 from mcp_orchestrator.values import Trained, Value
 
 __all__ = [
@@ -21,11 +22,13 @@ __all__ = [
     "REFERENCE",
     "FileState",
     "Manifest",
+    "Verified",
     "content",
     "describe",
     "inspect",
     "read",
     "resolve",
+    "verified",
 ]
 
 MANIFEST, MODEL, REFERENCE = "manifest.json", "model.skops", "reference.parquet"
@@ -73,6 +76,17 @@ class FileState(Value):
     state: Literal["intact", "changed", "missing"]
 
 
+class Verified(Value):
+    """Whether every file of a version still has its recorded digest."""
+
+    name: str
+    version: int
+    uri: str
+    intact: bool
+    differing: list[str]
+    files: list[FileState]
+
+
 def resolve(ctx: Context, ref: str) -> str:
     """Return the digest that a reference to a model stands for.
 
@@ -91,7 +105,7 @@ def read(ctx: Context, sha256: str) -> Manifest:
     """Return the manifest with that digest.
 
     Raises:
-        UnknownName: no such model is stored here.
+        UnknownName: no such model is stored here; `Deleted` where it was deleted.
         Tampered: it was changed.
         InvalidInput: the digest belongs to something else.
 
@@ -99,14 +113,24 @@ def read(ctx: Context, sha256: str) -> Manifest:
     try:
         place = ctx.artifacts.path(sha256)
     except UnknownName as error:
+        _deleted(ctx, sha256)
         raise UnknownName(
             "model", f"model://{sha256}", then="It is not in this state home; train again, or load its file."
         ) from error
-    encoded = _verified(place, sha256, MANIFEST)
+    encoded = _checked(place, sha256, MANIFEST)
     try:
         return Manifest.model_validate_json(encoded)
     except ValidationError as error:
         raise InvalidInput("model", f"artifact://{sha256} is stored, but it is not a model.") from error
+
+
+def _deleted(ctx: Context, sha256: str) -> None:
+    """Say of a model that is missing that its version was deleted, where it was."""
+    if (ctx.settings.home / DATABASE).exists():
+        with Versions(ctx.settings.home) as versions:
+            db = versions.door.read()
+            if gone := deletions(db, sha256=sha256):
+                refuse(db, gone[-1])
 
 
 def content(ctx: Context, manifest: Manifest, name: str) -> bytes:
@@ -120,7 +144,7 @@ def content(ctx: Context, manifest: Manifest, name: str) -> bytes:
         place = ctx.artifacts.path(manifest.files[name])
     except UnknownName as error:
         raise Tampered(f"The file {name} of the model is missing from the state home. Train again.") from error
-    return _verified(place, manifest.files[name], name)
+    return _checked(place, manifest.files[name], name)
 
 
 def describe(ctx: Context, ref: str) -> Trained:
@@ -149,6 +173,19 @@ def inspect(ctx: Context, sha256: str) -> list[FileState]:
     return [manifest, *(FileState(name=name, sha256=file, state=_state(ctx, file)) for name, file in files.items())]
 
 
+def verified(ctx: Context, version: Version) -> Verified:
+    """Compute the digests of all files of a registered version again, and say which differ.
+
+    Raises:
+        UnknownName: no such model is stored here.
+
+    """
+    files = inspect(ctx, version.sha256)
+    differing = [file.name for file in files if file.state != "intact"]
+    about = version.model_dump(include={"name", "version", "uri"})
+    return Verified(**about, intact=not differing, differing=differing, files=files)
+
+
 def _state(ctx: Context, sha256: str) -> Literal["intact", "changed", "missing"]:
     try:
         place = ctx.artifacts.path(sha256)
@@ -158,7 +195,7 @@ def _state(ctx: Context, sha256: str) -> Literal["intact", "changed", "missing"]
         return "intact" if hashlib.file_digest(file, "sha256").hexdigest() == sha256 else "changed"
 
 
-def _verified(place: Path, sha256: str, name: str) -> bytes:
+def _checked(place: Path, sha256: str, name: str) -> bytes:
     found = place.read_bytes()
     if hashlib.sha256(found).hexdigest() != sha256:
         raise Tampered(
