@@ -41,7 +41,7 @@ from pairs import PAIRS, TARGET  # noqa: E402
 
 from mcp_orchestrator.methods.training import estimators  # noqa: E402
 
-__all__ = ["Row", "Trained", "curve", "interval", "measured", "needed", "reached"]
+__all__ = ["Row", "Trained", "better", "curve", "interval", "measured", "needed", "reached"]
 
 BAR = 0.5
 FOLDS = 3
@@ -184,14 +184,19 @@ def line(row: Row) -> str:
     )
 
 
-def interval(rows: Sequence[tuple[str, float]]) -> tuple[float, float, float]:
-    """Return the mean over pairs with its 95 % interval (Student's t); seeds of one pair are averaged first."""
+def better(rows: Sequence[Row], kind: str) -> float:
+    """Return how much better models of a kind are on unseen rows, in parts of what the cold ones gain there.
+
+    Both are means over the seeds: with one seed alone the gain may be next to nothing.
+    """
+    whole = abs(statistics.fmean(row.cold.test - row.cold.baseline for row in rows))
+    return statistics.fmean(getattr(row, kind).test - row.cold.test for row in rows) / whole
+
+
+def interval(means: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean over pairs with its 95 % interval (Student's t)."""
     from scipy.stats import t
 
-    by_pair: dict[str, list[float]] = {}
-    for name, value in rows:
-        by_pair.setdefault(name, []).append(value)
-    means = [statistics.fmean(values) for values in by_pair.values()]
     mean = statistics.fmean(means)
     if len(means) < 2:
         return mean, -math.inf, math.inf
@@ -216,8 +221,8 @@ def judged(rows: Sequence[Row]) -> list[str]:
         cold, warm = needed(own)
         ends = [curve(row.warm, row.cold) for row in own]
         half, whole = (statistics.fmean(one[place] for one in ends) - 1 for place in (len(ends[0]) // 2 - 1, -1))
-        lost = [row for row in own if row.misled is not None]
-        misled = str(needed(lost, "misled")[1]) if lost else ""
+        strange = [row for row in own if row.misled is not None]
+        misled = str(needed(strange, "misled")[1]) if strange else ""
         print(f"{name:<20}{len(own):>6}{cold:>6}{warm:>6}{warm / cold:>7.2f}{half:>+9.4f}{whole:>+9.4f}{misled:>11}")
     ratios = [ratio(own) for own in pairs.values()]
     median, (low, high) = statistics.median(ratios), again(list(pairs.values()))
@@ -226,20 +231,16 @@ def judged(rows: Sequence[Row]) -> list[str]:
     print(f"search by search: median {statistics.median(row.ratio for row in rows):.2f} of {len(rows)}", end="; ")
     print(f"never reached {never} times")
     missed = [] if median <= BAR else [f"the median is above {BAR}"]
-    for what, gains in (
-        ("warm", [(row.pair, row.gained(row.warm)) for row in rows]),
-        ("unrelated", [(row.pair, row.gained(row.misled)) for row in rows if row.misled is not None]),
-    ):
-        if not gains:
+    lost = {name: own for name, every in pairs.items() if (own := [row for row in every if row.misled is not None])}
+    for what, kind, groups in (("warm", "warm", pairs), ("unrelated", "misled", lost)):
+        if not groups:
             continue
-        mean, low, high = interval(gains)
+        mean, low, high = interval([better(own, kind) for own in groups.values()])
         print(f"unseen rows, {what} less cold, in parts of the gain: {mean:+.4f} [{low:+.4f}, {high:+.4f}]")
         if high < 0 or mean < -MARGIN:
             missed.append(f"{what} is worse than cold")
-    lost = [row for row in rows if row.misled is not None]
     if lost:
-        own = [[row for row in lost if row.pair == name] for name in dict.fromkeys(row.pair for row in lost)]
-        median = statistics.median(ratio(one, "misled") for one in own)
+        median = statistics.median(ratio(own, "misled") for own in lost.values())
         print(f"trials, misled by cold, by mean curves: median {median:.2f}")
     print(f"the right table was found {sum(row.found for row in rows)} times of {len(rows)}", flush=True)
     return missed
