@@ -39,6 +39,7 @@ from mcp_orchestrator.tracking.versions import Version, Versions
 from mcp_orchestrator.view import RunView, view
 from mcp_orchestrator.workflows import WORKFLOWS
 from mcp_orchestrator.workflows.chronicle import Chronicle
+from mcp_orchestrator.workflows.clearing import clearing
 from orchestrator_memory.door import NetworkPlace
 from orchestrator_memory.marks import marked
 from orchestrator_memory.sqlite import sqlite3
@@ -103,13 +104,14 @@ class Orchestrator(Participant):
             lambda name: marked(self.settings.home / MEMORY, self.settings.project.name, name),
             lambda: self.engine.workflows,
         )
+        clear = clearing(self.versions, self.dispatcher, self.settings.component_timeout)
         self.engine = Engine(
             self.journal,
             self.dispatcher,
             WORKFLOWS(self.settings, self.registry),
             most=self.settings.max_concurrent_workflows,
             version_of=lambda name: self.registry.get(name).about.version,
-            companions=[Schedules(self.journal).run, self.chronicle.run],
+            companions=[Schedules(self.journal).run, self.chronicle.run, clear],
         )
         self._portal: BlockingPortal | None = None
         self._stack = ExitStack()

@@ -230,7 +230,7 @@ async def test_what_cannot_be_done_is_refused_before_anybody_is_asked(settings: 
         ("promote", {"name": "flowers", "version": 2, "instead_of": 3}, "Version 3 of 'flowers' is not 'champion'"),
         ("promote", {"name": "flowers", "version": 2, "generation": 0}, "is at generation 1, not 0"),
         ("rollback", {"name": "flowers"}, "there is nothing to go back to"),
-        ("delete", {"name": "flowers", "version": 1}, "delete"),
+        ("delete", {"name": "flowers", "version": 1, "why": "x"}, "is 'champion'; nothing was deleted"),
     ]
     async with at_client(settings, person=person) as client:
         for capability, params, problem in bad:
@@ -447,7 +447,11 @@ def test_each_kind_of_change_is_told_as_it_will_be(settings: Settings) -> None:
         assert line("rollback", name="flowers") == (
             "Rollback: 'champion' of model 'flowers' goes from version 2 to version 1."
         )
-        assert line("delete", name="flowers", version=1) == 'production_registry.delete: name "flowers", version 1.'
+        assert line("delete", name="flowers", version=1) == (
+            "Deletion, for good: version 1 of model 'flowers' (tree, 1 bytes, no alias; versions left: 3, 2)."
+        )
+        later = {"$from": "look.version"}
+        assert line("delete", name="flowers", version=later).startswith("production_registry.delete: name")
 
 
 def test_a_reason_cannot_pass_for_the_question(settings: Settings) -> None:

@@ -115,6 +115,7 @@ def test_every_kind_of_error_has_an_exit_code() -> None:
         (("models", "nobody"), Exit.UNKNOWN, "nobody"),
         (("models", "--promote", "1"), Exit.INPUT, "NAME"),
         (("models", "a", "--promote", "1", "--rollback"), Exit.INPUT, "exclude"),
+        (("models", "a", "--delete", "1"), Exit.INPUT, "--why"),
         (("predict", "m", "x.csv", "--output", "x.pdf"), Exit.INPUT, ".csv"),
         (("predict", "m", "x.csv", "--output", "nowhere/x.csv"), Exit.INPUT, "does not exist"),
         (("ui", "mlflow"), Exit.REFUSED, "Train a model first"),

@@ -20,6 +20,7 @@ from terminal import answer, ask, start
 from mcp_orchestrator.cli.exits import Exit
 from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.rows import Status
+from mcp_orchestrator.tracking.versions import Versions
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -240,6 +241,24 @@ def test_a_model_is_promoted_and_rolled_back(flowers: Path) -> None:
     result = ask("models", "flowers", "--rollback")
     assert result.exit_code == Exit.REFUSED
     assert "nothing to go back to" in result.stderr
+
+
+def test_a_version_is_deleted_after_a_question_that_says_what_goes(flowers: Path) -> None:
+    with Versions(flowers / ".mcp-orchestrator") as versions:
+        versions.register("flowers", versions.get("flowers@1"), run="another")
+        versions.promote("flowers", 1)
+    held = ask("models", "flowers", "--delete", "1", "--why", "old")
+    assert (held.exit_code, "is 'champion'; nothing was deleted" in held.stderr) == (Exit.REFUSED, True)
+    assert ask("models", "flowers", "--delete", "2", "--why", "old", "--json").exit_code == Exit.INPUT
+    no = ask("models", "flowers", "--delete", "2", "--why", "old", input="n\n")
+    assert "Its bytes stay, since flowers@1 is the same model" in no.stderr
+    assert len(answer("models", "flowers")) == 2
+    done = ask("models", "flowers", "--delete", "2", "--why", "old", "--yes").stdout
+    assert done == "flowers: version 2 is deleted, 0 bytes are free. Some bytes stay: flowers@1 is the same model.\n"
+    assert [one["version"] for one in answer("models", "flowers")] == [1]
+    assert "Version 2 was deleted on" in ask("models", "flowers").stderr
+    gone = ask("predict", "flowers@2", "builtin:iris")
+    assert (gone.exit_code, "was deleted on" in gone.stderr) == (Exit.UNKNOWN, True)
 
 
 def test_models_are_completed_with_their_versions_and_aliases(flowers: Path) -> None:

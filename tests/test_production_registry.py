@@ -157,3 +157,26 @@ def test_a_broken_mlflow_is_told_and_the_registry_works_on(flowers: tuple[Contex
     assert answer["shown"]["status"] == "failed"
     assert "not a database" in answer["shown"]["reason"]
     assert call(ctx, "find", name="flowers")["versions"][1]["aliases"] == ["champion"]
+
+
+def test_mlflow_shows_a_deleted_version_no_more_and_keeps_no_copy_of_its_model(
+    flowers: tuple[Context, list[str]],
+) -> None:
+    ctx, digests = flowers
+    tracked = call(ctx, "track", model="flowers@2", name="flowers")
+    ids = {"mlflow_run": tracked["mlflow_run"], "mlflow_model": tracked["mlflow_model"]}
+    call(ctx, "register", model="flowers@2", name="tracked", **ids)
+    folder = ctx.settings.home / "mlartifacts" / "models" / tracked["mlflow_model"]
+    assert (folder / "artifacts" / MODEL).exists()
+    client = MlflowClient(tracking_uri=f"sqlite:///{ctx.settings.home / 'mlflow.db'}")
+    assert len(client.search_model_versions("name = 'tracked'")) == 1
+    done = call(ctx, "delete", name="tracked", version=1, why="a test")
+    assert (done["shown"], done["finished"]) == ({"status": "done", "reason": ""}, True)
+    assert list(client.search_model_versions("name = 'tracked'")) == []
+    assert client.search_logged_models([tracked["experiment"]], f"model_id = '{tracked['mlflow_model']}'") == []
+    assert not folder.exists()
+    assert load(ctx, "flowers@2").sha256 == digests[1], "the same model under another name stays"
+    assert client.get_run(tracked["mlflow_run"]).info.status == "FINISHED", "the run and its figures stay"
+    again = call(ctx, "track", model="flowers@2", name="flowers")
+    assert again["mlflow_run"] == tracked["mlflow_run"]
+    assert again["mlflow_model"] != tracked["mlflow_model"], "what is gone is not referred to again"

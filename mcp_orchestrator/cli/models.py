@@ -1,4 +1,4 @@
-"""Registered models: listed, shown, promoted, rolled back."""
+"""Registered models: listed, shown, promoted, rolled back, deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from mcp_orchestrator.cli import completion
 from mcp_orchestrator.cli.report import estimates
-from mcp_orchestrator.cli.screen import document, heading, table
+from mcp_orchestrator.cli.screen import document, heading, note, table
 from mcp_orchestrator.cli.session import Printing, Session, session
 
 if TYPE_CHECKING:
@@ -22,21 +22,37 @@ __all__ = ["models"]
 @click.argument("name", required=False, shell_complete=completion.models)
 @click.option("--promote", type=click.IntRange(1), metavar="VERSION", help="Make this version the champion.")
 @click.option("--rollback", is_flag=True, help="Give the champion's place back to the version that held it before.")
+@click.option("--delete", type=click.IntRange(1), metavar="VERSION", help="Delete this version for good.")
+@click.option("--why", default="", help="The reason, which the history keeps; a deletion needs one.")
+@click.option("--yes", is_flag=True, help="Do not ask before a deletion.")
 @session
-def models(session: Session, name: str | None, promote: int | None, *, rollback: bool) -> None:
-    """List the registered models, show one, promote or roll back.
+def models(
+    session: Session,
+    name: str | None,
+    promote: int | None,
+    delete: int | None,
+    why: str,
+    *,
+    rollback: bool,
+    yes: bool,
+) -> None:
+    """List the registered models, show one, promote, roll back or delete a version.
 
     NAME shows all versions of a model, name@alias or name@3 one of them. The champion is the version that a name alone
     means.
     """
-    if promote and rollback:
-        message = "--promote and --rollback exclude each other."
+    asked = [option for option, given in (("promote", promote), ("rollback", rollback), ("delete", delete)) if given]
+    if len(asked) > 1:
+        message = "--promote, --rollback and --delete exclude each other."
         raise click.UsageError(message)
-    if (promote or rollback) and not name:
+    if asked and not name:
         message = "Name the model: mcp-orchestrator models NAME --promote VERSION."
         raise click.UsageError(message)
-    if promote or rollback:
-        _moved(session, str(name), promote)
+    if delete:
+        _deleted(session, str(name), delete, why, yes=yes)
+        return
+    if asked:
+        _moved(session, str(name), promote, why)
         return
     orchestrator = session.orchestrator()
     exact = name is not None and ("@" in name or "://" in name)
@@ -48,11 +64,34 @@ def models(session: Session, name: str | None, promote: int | None, *, rollback:
     else:
         for one in found:
             _shown(one)
+        for gone in () if exact else orchestrator.versions.deletions(name):
+            note(f"Version {gone.version} was deleted on {_moment(gone.at)} by {gone.by}: {gone.why}")
 
 
-def _moved(session: Session, name: str, promote: int | None) -> None:
+def _deleted(session: Session, name: str, version: int, why: str, *, yes: bool) -> None:
+    if not why:
+        message = "A deletion needs a reason: --why TEXT."
+        raise click.UsageError(message)
+    params = {"name": name, "version": version, "why": why}
+    call = {"component": "production_registry", "capability": "delete", "params": params}
+    if not yes:
+        if session.json:
+            message = "With --json, nobody can be asked; add --yes."
+            raise click.UsageError(message)
+        from mcp_orchestrator.server.moves import plan  # only a deletion shows it
+
+        click.confirm(f"{plan(session.orchestrator().versions, call).text}\nDelete it?", abort=True, err=True)
+    found = session.run(lambda orchestrator: orchestrator.call("production_registry", "delete", params))
+    if session.json:
+        document(found)
+    else:
+        kept = f" Some bytes stay: {found['kept']}." if found["kept"] else ""
+        click.echo(f"{name}: version {version} is deleted, {found['freed']} bytes are free.{kept}")
+
+
+def _moved(session: Session, name: str, promote: int | None, why: str) -> None:
     action = "promote" if promote else "rollback"
-    params: dict[str, Any] = {"name": name, **({"version": promote} if promote else {})}
+    params: dict[str, Any] = {"name": name, "why": why, **({"version": promote} if promote else {})}
     found = session.run(lambda orchestrator: orchestrator.call("production_registry", action, params))
     if session.json:
         document(found)

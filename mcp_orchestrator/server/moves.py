@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 from mcp_orchestrator.errors import InvalidInput, NotReady, UnknownName
 from mcp_orchestrator.server.scopes import moved, unseen
 from mcp_orchestrator.tracking.aliases import holders
 from mcp_orchestrator.tracking.consents import key
+from mcp_orchestrator.tracking.deletions import free
+from mcp_orchestrator.tracking.needs import naming, needing, same
 from mcp_orchestrator.tracking.versions import CHALLENGER, CHAMPION, Version, Versions
 from mcp_orchestrator.workflows.references import Missing, Reference, follow, referring, resolve
 
 __all__ = ["MOST", "UNSEEN", "Plan", "legible", "plan"]
 
 MOST = 50
+FEW = 5
 SHOWN = 200
 UNSEEN = "A graph within the graph is made while it runs: it may move any alias of any model."
 
@@ -76,9 +79,12 @@ def plan(versions: Versions, call: dict[str, Any]) -> Plan:
     lines: list[str] = []
     for one in found:
         alias = _alias(one)
-        once = times[alias] == 1 and not one.repeated
+        once = not one.repeated and (times[alias] == 1 or alias is None)
         lines.append(f"Step {one.step!r}: {_step(versions, one, once=once)}" if one.step else _line(versions, one))
-        if alias is not None:
+        if _deletes(one):  # which is not done to another state than was shown, nor out of its model's history
+            champion = (one.known["name"], CHAMPION)
+            generations[key(*champion)] = versions.generation(*champion)
+        elif alias is not None:
             generations[key(*alias)] = versions.generation(*alias)
             if once:
                 places.append((key(*alias), one.params))
@@ -147,6 +153,9 @@ def _step(versions: Versions, move: Move, *, once: bool) -> str:
 def _line(versions: Versions, move: Move) -> str:
     """Tell one change in a sentence, with the versions' main metric beside each other."""
     known, alias = move.known, _alias(move)
+    if _deletes(move):
+        gone = versions.get(f"{known['name']}@{known['version']}")
+        return f"{_deletion(versions, gone)}{_reason(known)}"
     if alias is None or (move.capability != "rollback" and not _plain(known.get("version"))):
         return f"{_about(move)}.{_reason(known)}"
     name, which = alias
@@ -159,6 +168,47 @@ def _line(versions: Versions, move: Move) -> str:
     also = f" It stops being the {CHALLENGER}." if which == CHAMPION and then and CHALLENGER in then.aliases else ""
     whole = f"{deed}: {which!r} of model {name!r} goes from {held} to {holds}.{_measured(now, then)}"
     return f"{whole}{also if move.capability == 'promote' else ''}{_reason(known)}"
+
+
+def _deletes(move: Move) -> bool:
+    """Whether a certain version of a certain model is deleted."""
+    name, version = move.known.get("name"), move.known.get("version")
+    return move.capability == "delete" and isinstance(name, str) and version is not None and _plain(version)
+
+
+def _deletion(versions: Versions, gone: Version) -> str:
+    """Tell what goes with a version, and what refers to it.
+
+    Raises:
+        NotReady: an alias points to it.
+
+    """
+    db, name = versions.door.read(), gone.name
+    free(db, name, gone.version)
+    twins = [one for one in same(db, gone.sha256) if one != f"{name}@{gone.version}"]
+    users = list(dict.fromkeys([*needing(db, gone.sha256), *naming(db, name, gone.version)]))
+    stays = f" Its bytes stay, since {_few(twins)} is the same model." if twins else ""
+    used = (
+        f" It is still referred to by {_few(users)}."
+        if users
+        else " No run or schedule that is still to work names it."
+    )
+    left = [one.version for one in versions.list(name) if one.version != gone.version]
+    others = f"versions left: {_few(map(str, sorted(left, reverse=True)))}" if left else "no version is left then"
+    return (
+        f"Deletion, for good: version {gone.version} of model {name!r} ({gone.estimator}, {_sized(gone.bytes)}, no "
+        f"alias; {others}).{_measured(gone, None)}{stays}{used}"
+    )
+
+
+def _sized(size: int) -> str:
+    scale, unit = (1e6, "MB") if size >= 10**6 else (1e3, "kB")
+    return f"{size / scale:.1f} {unit}" if size >= 10**3 else f"{size} bytes"
+
+
+def _few(names: Iterable[str]) -> str:
+    known = list(names)
+    return ", ".join(known[:FEW]) + (f" and {len(known) - FEW} more" if len(known) > FEW else "")
 
 
 def _expected(move: Move, now: Version | None, name: str, alias: str, versions: Versions) -> None:

@@ -17,6 +17,10 @@ from mcp_orchestrator.values import ModelRef, Records
 __all__ = ["find_models", "model_facts", "predict"]
 
 MOST = 100
+HISTORY = (
+    'invoke_ml_component(component="production_registry", capability="history", params={{"name": "{name}"}}) tells who '
+    "deleted its versions, and why"
+)
 
 
 async def find_models(
@@ -46,7 +50,10 @@ def _found(orchestrator: Orchestrator, name: str | None, query: str | None, begi
     known = [one for one in shown if _about(one, words)]
     models = [_model(one, whole=bool(name), count=counts[one.name]) for one in known[begin : begin + MOST]]
     if not models:
-        return Models(models=[], next=["run_ml_training_workflow(data, target, name) trains and registers one"])
+        then = ["run_ml_training_workflow(data, target, name) trains and registers one"]
+        if name and not versions:  # all were deleted
+            then.append(HISTORY.format(name=name))
+        return Models(models=[], next=then)
     models = models[: fitting(one.facts() for one in models)]
     following = str(begin + len(models)) if begin + len(models) < len(known) else None
     then = [f'predict(model="{models[0].name}", records=[...]) asks it']
