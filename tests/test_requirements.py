@@ -14,7 +14,7 @@ from tests.requirements import REQUIREMENTS
 from tests.unbuilt import NOT_BUILT
 
 # The length of the list of what is not built, at the last change. It may only go down: set it to the new length.
-CEILING = 122
+CEILING = 121
 
 pytestmark = pytest.mark.checkout
 

@@ -26,7 +26,6 @@ _BROUGHT_BY: dict[str, str] = {
         workflow.prepare workflow.optimize workflow.experiment gates.data data.selection""",
     "the workflow that builds in six phases": "build.requirements build.phases build.progress",
     "the deployment of models": "settings.deployment",
-    "a run of the protocol's inspector in CI, which needs Node 22": "card.inspector",
     "a comparison of runs on the surfaces": "tracking.compare",
     "the history of invocations": "invoke.history",
     "the explain and fairness extras": "training.explain training.fairness",
