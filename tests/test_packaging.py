@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -29,7 +30,11 @@ pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # As @anthropic-ai/mcpb 2.1.2 has it; its licence lies beside it.
-SCHEMA = Path(__file__).parent / "data" / "mcpb-manifest-0.4.schema.json"
+DATA = Path(__file__).parent / "data"
+SCHEMA = DATA / "mcpb-manifest-0.4.schema.json"
+ENTRY = DATA / "registry-server-2025-12-11.schema.json"
+"""As published in github.com/modelcontextprotocol/static, with its licence beside it."""
+PUBLISHED = "3fba09590c99f61735d234822279f4223fab9e300c0a81e81c91ab62a4114de0"
 
 
 @pytest.fixture
@@ -60,7 +65,16 @@ def test_the_version_is_the_same_wherever_it_stands() -> None:
     assert "version" not in manifest(".claude-plugin/marketplace.json")["plugins"][0], "plugin.json says it"
 
 
-# The registry's entry: the rules that its documentation states. ------------------------------------------------------
+# The registry's entry ------------------------------------------------------------------------------------------------
+
+
+def test_the_registry_s_entry_is_valid() -> None:
+    assert hashlib.sha256(ENTRY.read_bytes()).hexdigest() == PUBLISHED, "the schema is as it was published"
+    schema, said = json.loads(ENTRY.read_text("utf-8")), manifest("server.json")
+    assert said["$schema"] == schema["$id"]
+    check = jsonschema.Draft7Validator(schema, format_checker=jsonschema.FormatChecker())
+    assert [error.message for error in check.iter_errors(said)] == []
+    assert not check.is_valid({**said, "description": "long " * 21}), "it tells right from wrong"
 
 
 def test_the_registry_s_entry_keeps_the_documented_limits() -> None:
