@@ -14,11 +14,13 @@ from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.component import Context
 from mcp_orchestrator.core.artifacts import ArtifactStore
 from mcp_orchestrator.core.invoke import invoke
+from mcp_orchestrator.core.journal import Journal
 from mcp_orchestrator.core.registry import Registry
 from mcp_orchestrator.errors import Deleted, InvalidInput, NotReady, UnknownName
 from mcp_orchestrator.methods.models import load
 from mcp_orchestrator.methods.models.examples import example_model
 from mcp_orchestrator.methods.models.manifests import read
+from mcp_orchestrator.server.moves import plan
 from mcp_orchestrator.settings import Settings
 from mcp_orchestrator.tracking.versions import Versions
 from mcp_orchestrator.values import Estimate, Trained
@@ -160,27 +162,44 @@ def test_the_bytes_stay_while_another_version_or_who_stored_them_again_needs_the
     assert call(ctx, "register", model=flowers[1].uri, name="copy")["version"] == 2
 
 
+def journaled(versions: Versions, run: str, status: str, **fields: str) -> None:
+    with versions.door.write() as db:
+        known = {"id": run, "workflow": "train", "spec": "{}", "status": status, **fields}
+        marks = ", ".join(f":{name}" for name in known)
+        db.execute(f"INSERT INTO run({', '.join(known)}, created) VALUES({marks}, 1)", known)
+
+
 def test_a_run_that_may_go_on_keeps_the_bytes_until_it_has_ended(ctx: Context, flowers: list[Trained]) -> None:
-    orchestrator = Orchestrator(settings=ctx.settings, in_process=True)
-    run = "a" * 32
-    with orchestrator.versions.door.write() as db:
-        db.execute(
-            "INSERT INTO run(id, workflow, spec, status, created) VALUES(?, 'evaluate', ?, 'paused', 1)",
-            (run, f'{{"model": "{flowers[1].uri}"}}'),
-        )
-    done = call(ctx, "delete", name=NAME, version=2, why=WHY)
-    assert (done["finished"], done["kept"]) == (
-        False,
-        f"run {run} (paused) may go on with the model; it is removed later",
-    )
-    assert load(ctx, flowers[1].uri).sha256 == flowers[1].sha256
-    with orchestrator.versions.door.write() as db:
-        db.execute("UPDATE run SET status='succeeded' WHERE id=?", (run,))
+    with Versions(ctx.settings.home) as versions:
+        Journal(ctx.settings.home).close()
+        run = "a" * 32
+        journaled(versions, run, "failed", spec=f'{{"model": "{flowers[1].uri}"}}')
+        done = call(ctx, "delete", name=NAME, version=2, why=WHY)
+        assert (done["freed"], done["finished"]) == (0, False)
+        assert done["kept"] == f"run {run} (failed) may go on with the model; it is removed when that is over or pruned"
+        assert load(ctx, flowers[1].uri).sha256 == flowers[1].sha256
+        journaled(versions, "b" * 32, "succeeded", forked_from=run)
     [cleared] = call(ctx, "clear")["deletions"]
     assert cleared["finished"]
-    assert not any(lies(ctx, *[flowers[1].sha256]))
+    assert lies(ctx, flowers[1].sha256) == [False]
     assert call(ctx, "clear") == {"deletions": []}
-    orchestrator.close()
+
+
+def test_the_verdict_and_the_card_of_the_run_that_made_it_are_kept(ctx: Context, flowers: list[Trained]) -> None:
+    assert flowers
+    with Versions(ctx.settings.home) as versions:
+        Journal(ctx.settings.home).close()
+        journaled(versions, "r", "failed")
+        journaled(versions, "s", "succeeded", origin="r", result='{"verdict": "better than the baseline"}')
+        journaled(versions, "t", "paused", spec=f'{{"model": "{NAME}@2", "against": "{NAME}@21"}}')
+        with versions.door.write() as db:
+            row = ("c", "artifact://c", "model_card.md", "text/markdown", 1, "r", "report", 1)
+            db.execute("INSERT INTO artifact VALUES(?, ?, ?, ?, ?, ?, ?, ?)", row)
+        asked = {"component": "production_registry", "capability": "delete", "params": {"name": NAME, "version": 2}}
+        assert "It is still referred to by run t (paused)." in plan(versions, asked).text
+    call(ctx, "delete", name=NAME, version=2, why=WHY)
+    [kept] = call(ctx, "history", name=NAME)["deleted"]
+    assert (kept["summary"], kept["card"]) == ("better than the baseline", "artifact://c")
 
 
 @pytest.mark.anyio

@@ -19,7 +19,7 @@ from mcp_orchestrator.values import Estimate, Trained, Value
 from orchestrator_memory.door import now
 from orchestrator_memory.sqlite import sqlite3
 
-__all__ = ["Deletion", "bury", "deletions", "exists", "finish", "free", "highest", "known", "refuse"]
+__all__ = ["METRICS", "Deletion", "bury", "deletions", "exists", "finish", "free", "highest", "known", "refuse"]
 
 CARD = "model_card.md"
 SHOWN = 20
@@ -170,11 +170,17 @@ def _told(db: sqlite3.Connection, run: str) -> tuple[str, str]:
     """Return the verdict and the card of the run that made a version, as far as the journal knows it."""
     if not run or db.execute("SELECT 1 FROM sqlite_master WHERE name='artifact'").fetchone() is None:
         return "", ""
-    row = db.execute("SELECT result FROM run WHERE id=?", (run,)).fetchone()
-    found: object = json.loads(row["result"]) if row is not None and row["result"] else None
-    result = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    card = db.execute("SELECT uri FROM artifact WHERE run=? AND name=?", (run, CARD)).fetchone()
-    return str(result.get("verdict") or ""), "" if card is None else str(card["uri"])
+    text = (
+        "SELECT id, result FROM run WHERE id=:run OR origin=:run ORDER BY created DESC"  # it may have been gone on with
+    )
+    rows = db.execute(text, {"run": run}).fetchall()
+    found: list[object] = [json.loads(row["result"]) for row in rows if row["result"]]
+    results = [cast("dict[str, Any]", one) for one in found if isinstance(one, dict)]
+    verdict = next((one["verdict"] for one in results if "verdict" in one), "")
+    runs = json.dumps([run, *(row["id"] for row in rows)])
+    cards = "SELECT uri FROM artifact WHERE run IN (SELECT value FROM json_each(?)) AND name=? ORDER BY at DESC"
+    card = db.execute(cards, (runs, CARD)).fetchone()
+    return str(verdict), "" if card is None else str(card["uri"])
 
 
 def _deletion(row: sqlite3.Row) -> Deletion:

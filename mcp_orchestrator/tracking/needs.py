@@ -31,16 +31,22 @@ def latest(db: sqlite3.Connection, sha256: str | None = None) -> int:
     return int(db.execute(text, {"sha256": sha256}).fetchone()[0])
 
 
-def needing(db: sqlite3.Connection, sha256: str) -> list[str]:
-    """Return the runs that would go on with a model, or be tried again with it, each with its state."""
+def needing(db: sqlite3.Connection, sha256: str, but: str = "") -> list[str]:
+    """Return the runs that would go on with a model, or be tried again with it, each with its state; all ``but`` one.
+
+    A run that only listed the registered models does not need them.
+    """
     if not _journaled(db):
         return []
     text = (
-        f"SELECT id, status FROM run WHERE status NOT IN {DONE} AND (instr(spec, :sha256) OR EXISTS("  # noqa: S608 - our own names
-        "SELECT 1 FROM step WHERE run=run.id AND (instr(params, :sha256) OR instr(coalesce(result, ''), :sha256)))) "
+        f"SELECT id, status FROM run WHERE status NOT IN {DONE} AND id<>:but "  # noqa: S608 - our own names
+        f"AND NOT EXISTS(SELECT 1 FROM run AS next WHERE next.forked_from=run.id AND next.status IN {DONE}) "
+        "AND (instr(spec, :sha256) OR EXISTS(SELECT 1 FROM step WHERE run=run.id AND (instr(params, :sha256) OR "
+        "(instr(coalesce(result, ''), :sha256) AND (component, capability)<>('production_registry', 'find'))))) "
         "ORDER BY created"
     )
-    return [f"run {row['id']} ({row['status']})" for row in db.execute(text, {"sha256": sha256})]
+    rows = db.execute(text, {"sha256": sha256, "but": but})
+    return [f"run {row['id']} ({row['status']})" for row in rows]
 
 
 def naming(db: sqlite3.Connection, name: str, version: int) -> list[str]:

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from mcp_orchestrator.errors import NotReady, UnknownName
 from mcp_orchestrator.tracking.aliases import Change, holder, holders, move
-from mcp_orchestrator.tracking.deletions import Deletion, bury, deletions, exists, highest, known, refuse
+from mcp_orchestrator.tracking.deletions import METRICS, Deletion, bury, deletions, exists, highest, known, refuse
 from mcp_orchestrator.tracking.names import DIGEST, check_alias, check_name, parse
 from mcp_orchestrator.tracking.schema import SCHEMA
 from mcp_orchestrator.values import Estimate, Trained
@@ -26,8 +26,6 @@ __all__ = ["CHAMPION", "DATABASE", "Change", "Version", "Versions"]
 
 DATABASE = "orchestrator.db"
 CHAMPION, CHALLENGER, PRODUCTION = "champion", "challenger", "production"
-
-_METRICS = TypeAdapter(dict[str, Estimate])
 
 
 class Version(Trained):
@@ -77,7 +75,7 @@ class Versions:
 
         """
         check_name(name)
-        recorded = _METRICS.dump_json(dict(metrics or {})).decode()
+        recorded = METRICS.dump_json(dict(metrics or {})).decode()
         with self.door.write() as db:
             db.execute(
                 "INSERT INTO model_version(name, number, sha256, run, trained, metrics, created) "
@@ -288,7 +286,7 @@ def _version(db: sqlite3.Connection, name: str, number: int) -> Version:
         name=name,
         version=number,
         aliases=[alias["alias"] for alias in aliases],
-        metrics=_METRICS.validate_json(row["metrics"]),
+        metrics=METRICS.validate_json(row["metrics"]),
         run=row["run"],
         created=row["created"],
         mlflow=json.loads(row["mlflow"]),

@@ -99,8 +99,8 @@ def _remove(ctx: Context, versions: Versions, one: Deletion) -> tuple[int, str, 
         db = versions.door.read()
         if twins := same(db, digest):
             return 0, f"{_few(twins)} is the same model", True
-        if runs := needing(db, digest):
-            return 0, f"{_few(runs)} may go on with the model; it is removed later", False
+        if runs := needing(db, digest, but=ctx.run):
+            return 0, f"{_few(runs)} may go on with the model; it is removed when that is over or pruned", False
         freed = ctx.artifacts.remove(digest, since=latest(db, digest))
         if freed is None:
             return 0, "the model was stored again since it was registered", True
