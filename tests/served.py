@@ -26,13 +26,14 @@ from mcp_orchestrator.core.run import Run
 from mcp_orchestrator.errors import DataRejected
 from mcp_orchestrator.server import build
 from mcp_orchestrator.settings import Settings
-from mcp_orchestrator.values import Estimate
+from mcp_orchestrator.values import Estimate, Trained
 from mcp_orchestrator.workflows.spec import TrainingSpec
 
 __all__ = [
     "ROWS",
     "SERVE",
     "TOYS",
+    "TRAINED",
     "Era",
     "Served",
     "burning",
@@ -45,6 +46,17 @@ __all__ = [
 ]
 
 TOYS = {"toys": "toys", "odd": "oddities"}
+TRAINED = Trained(
+    uri="model://" + "a" * 64,
+    sha256="a" * 64,
+    bytes=1,
+    estimator="forest",
+    task="classification",
+    target="churned",
+    features=["age"],
+    classes=["no", "yes"],
+)
+"""A model that can be registered, and has no bytes."""
 ROWS: list[dict[str, Any]] = [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]
 SECRETIVE: Capability[[], int] = Capability(oddities.secretive, component="odd")
 Era = Literal["auto", "legacy"]

@@ -11,7 +11,7 @@ import pytest
 from journaled import claimed, done, ended, submitted
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
-from served import ROWS, Era, Served, served
+from served import ROWS, TRAINED, Era, Served, served
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.rows import Status
@@ -19,22 +19,11 @@ from mcp_orchestrator.definitions import agents
 from mcp_orchestrator.server import build
 from mcp_orchestrator.server.completion import KNOWN
 from mcp_orchestrator.settings import Settings
-from mcp_orchestrator.values import Trained
 
 pytestmark = pytest.mark.anyio
 ERAS: list[Era] = ["auto", "legacy"]
 WORDS = {("prompt start_task", "task"), ("prompt build_ml_pipeline", "question"), ("prompt start_task", "agent")}
 OPAQUE = {("run", "cursor"), ("run", "after")}
-TRAINED = Trained(
-    uri="model://" + "a" * 64,
-    sha256="a" * 64,
-    bytes=1,
-    estimator="forest",
-    task="classification",
-    target="churned",
-    features=["age"],
-    classes=["no", "yes"],
-)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from mcp.client.session import IncomingMessage
 from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp_types import ResourceListChangedNotification, ResourceUpdatedNotification
-from served import Era, Served, served
+from served import TRAINED, Era, Served, served
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.executors import Workers
@@ -29,21 +29,10 @@ from mcp_orchestrator.server.looks import LIST as LIST_OF_RESOURCES
 from mcp_orchestrator.server.looks import changes, look
 from mcp_orchestrator.server.subscriptions import Watch
 from mcp_orchestrator.settings import Settings
-from mcp_orchestrator.values import Trained
 
 pytestmark = pytest.mark.anyio
 ERAS: list[Era] = ["auto", "legacy"]
 LIST = "the list"
-TRAINED = Trained(
-    uri="model://" + "a" * 64,
-    sha256="a" * 64,
-    bytes=1,
-    estimator="forest",
-    task="classification",
-    target="churned",
-    features=["age"],
-    classes=["no", "yes"],
-)
 
 
 @pytest.fixture

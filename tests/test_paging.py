@@ -17,7 +17,7 @@ from journaled import submitted
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
-from served import Era, Served, served
+from served import TRAINED, Era, Served, served
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.component import Capability
@@ -29,7 +29,7 @@ from mcp_orchestrator.server.paging import Pages
 from mcp_orchestrator.server.results import RunAnswer
 from mcp_orchestrator.server.shrinking import BUDGET, Part, fitting, lightened, page, shrunk, weight
 from mcp_orchestrator.settings import Settings
-from mcp_orchestrator.values import Estimate, Trained
+from mcp_orchestrator.values import Estimate
 from mcp_orchestrator.view import RunView
 
 pytestmark = pytest.mark.anyio
@@ -302,16 +302,7 @@ async def pages_of(server: Served, call: dict[str, Any], cursor: str | None) -> 
 
 
 async def test_long_lists_of_components_runs_and_models_come_in_pages(settings: Settings) -> None:
-    trained = Trained(
-        uri="model://" + "a" * 64,
-        sha256="a" * 64,
-        bytes=1,
-        estimator="forest",
-        task="classification",
-        target="churned",
-        features=[f"column {number}" for number in range(400)],
-        classes=["no", "yes"],
-    )
+    trained = TRAINED.model_copy(update={"features": [f"column {number}" for number in range(400)]})
     async with served(settings) as server:
         held = server.orchestrator
         for number in range(12):

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from journaled import submitted
-from served import ROWS, TOYS, Era, burning, environment, gone, served
+from served import ROWS, TOYS, TRAINED, Era, burning, environment, gone, served
 
 from mcp_orchestrator.app import Orchestrator
 from mcp_orchestrator.core.journal import runs
@@ -24,7 +24,7 @@ from mcp_orchestrator.server.lean import LeanTool
 from mcp_orchestrator.server.shell import INSTRUCTIONS
 from mcp_orchestrator.server.tools import published
 from mcp_orchestrator.settings import Settings
-from mcp_orchestrator.values import Estimate, Trained
+from mcp_orchestrator.values import Estimate
 
 pytestmark = pytest.mark.anyio
 TOOLS = published()
@@ -269,23 +269,13 @@ async def test_components_are_found_by_words_and_described_by_name(settings: Set
 
 
 async def test_models_are_found_by_name_and_by_words(settings: Settings) -> None:
-    trained = Trained(
-        uri="model://" + "a" * 64,
-        sha256="a" * 64,
-        bytes=1,
-        estimator="forest",
-        task="classification",
-        target="churned",
-        features=["age"],
-        classes=["no", "yes"],
-    )
     async with served(settings) as server:
         assert (await server.call("find_models"))["models"] == []
         versions = server.orchestrator.versions
         for run in ("one", "two"):
-            versions.register("churn", trained, metrics={"auc": Estimate(value=0.9, low=0.8, high=1)}, run=run)
+            versions.register("churn", TRAINED, metrics={"auc": Estimate(value=0.9, low=0.8, high=1)}, run=run)
         versions.promote("churn", 1)
-        versions.register("price", trained.model_copy(update={"sha256": "b" * 64}))
+        versions.register("price", TRAINED.model_copy(update={"sha256": "b" * 64}))
         shown = (await server.call("find_models"))["models"]
         assert {(one["name"], one["version"], one["versions"]) for one in shown} == {("churn", 1, 2), ("price", 1, 1)}
         champion = (await server.call("find_models", query="champion forest"))["models"]
