@@ -279,6 +279,14 @@ async def test_an_agent_s_deletion_is_shown_to_a_person_first_and_done_after_the
         assert [one["status"] for one in history["result"]["asked"]] == ["approved"]
         twice = await client.call_tool("invoke_ml_component", {**asked, "params": params})
         assert "was deleted on" in str(twice.content)
+        assert f"model://{NAME}" in {str(one.uri) for one in (await client.list_resources()).resources}
+        with Versions(ctx.settings.home) as versions:
+            versions.remove_alias(NAME, "champion")
+            versions.delete(NAME, 1, by="ann", why=WHY)
+        assert f"model://{NAME}" not in {str(one.uri) for one in (await client.list_resources()).resources}
+        found = await told(client, "find_models", name=NAME)
+        assert found["models"] == []
+        assert 'capability="history"' in found["next"][1]
     size = f"{flowers[1].bytes / 1e3:.1f} kB"
     [question] = person.read
     assert question.endswith(

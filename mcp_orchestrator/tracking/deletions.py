@@ -75,7 +75,7 @@ def exists(db: sqlite3.Connection, name: str, version: int) -> int:
     if version not in numbers:
         if gone := deletions(db, name, version):
             refuse(db, gone[0])
-        then = f"It has {min(numbers)} to {max(numbers)}." if numbers else "All its versions were deleted."
+        then = f"It has {_listed(numbers)}." if numbers else "All its versions were deleted."
         raise UnknownName(f"version of model {name!r}", str(version), then=then)
     return version
 
@@ -87,10 +87,8 @@ def refuse(db: sqlite3.Connection, gone: Deletion) -> NoReturn:
         Deleted: in any case.
 
     """
-    left = sorted(known(db, gone.name))
-    versions = ", ".join(map(str, left[-SHOWN:]))
-    more = "the newest: " if len(left) > SHOWN else ""
-    there = f"It has {more}{versions}." if left else "No version of it is left; train one. Its history is kept."
+    left = known(db, gone.name)
+    there = f"It has {_listed(left)}." if left else "No version of it is left; train one. Its history is kept."
     when = datetime.fromtimestamp(gone.at / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
     raise Deleted(f"Version {gone.version} of model {gone.name!r}", when, gone.by, gone.why, there)
 
@@ -164,6 +162,15 @@ def highest(db: sqlite3.Connection, name: str) -> int:
     """Return the highest number of a deleted version of a name; 0 where there is none."""
     text = "SELECT coalesce(max(number), 0) FROM model_version_deleted WHERE name=?"
     return int(db.execute(text, (name,)).fetchone()[0])
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Return which versions there are; without gaps as a range, and of many the newest."""
+    first, last, count = min(numbers), max(numbers), len(numbers)
+    if count > 1 and last - first == count - 1:
+        return f"{first} to {last}"
+    shown = ", ".join(map(str, sorted(numbers)[-SHOWN:]))
+    return f"{shown} and {count - SHOWN} older ones" if count > SHOWN else shown
 
 
 def _told(db: sqlite3.Connection, run: str) -> tuple[str, str]:
