@@ -130,6 +130,8 @@ class Ask:
             )
         self._to, self._said = cast("IO[bytes]", self.process.stdin), cast("IO[bytes]", self.process.stdout)
         self._rest, self._last = b"", 0
+        self._heard = select.poll()
+        self._heard.register(self._said, select.POLLIN)
         try:
             self._introduce()
         except BaseException:
@@ -196,8 +198,7 @@ class Ask:
     def _line(self, method: str) -> bytes:
         until = time.monotonic() + PATIENCE
         while b"\n" not in self._rest:
-            ready, _, _ = select.select([self._said], [], [], max(0.0, until - time.monotonic()))
-            if not ready:
+            if not self._heard.poll(max(0.0, until - time.monotonic()) * 1000):
                 raise Lost(f"no answer to {method} within {PATIENCE:g} seconds")
             part = os.read(self._said.fileno(), 1 << 16)
             if not part:

@@ -95,7 +95,7 @@ class Reference:
         connection = sqlite3.connect(folder / "reference.db", isolation_level=None)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={synchronous}")
-        connection.executescript("".join(SCHEMA))
+        connection.executescript(";\n".join(SCHEMA))
         connection.execute("CREATE TABLE narrow(number INTEGER, text TEXT)")
         return cls(connection)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mcp_orchestrator.component import Context
@@ -19,6 +21,7 @@ from mcp_orchestrator.core.environment import prepare
 from mcp_orchestrator.core.leadership import Leadership
 from mcp_orchestrator.settings import Settings
 
+MANY = 300
 prepare()
 # What a test starts has few steps to do, and nothing to track: loading all ahead would be most of its work.
 os.environ.setdefault("MCP_ORCHESTRATOR_PRELOAD", "models")
@@ -30,6 +33,14 @@ def seeded() -> None:
     random.seed(0)
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_files_open() -> Generator[None]:
+    """Let go of what a module's orchestrators opened: a process of tests has hundreds of them, any other one or two."""
+    yield
+    if psutil.Process().num_fds() > MANY:
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

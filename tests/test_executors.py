@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,27 @@ async def test_a_zygote_that_gets_no_process_says_so_and_goes_on(
         (tmp_path / "better").touch()
         assert (await perform(workers, toy("add", a=1))).value == 2
         assert workers.zygote == zygote
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """More open files than `select.select` can count."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip(f"a process may have {hard} files open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    with ExitStack() as opened:
+        for _ in range(1100):
+            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@linux
+@pytest.mark.usefixtures("many_files")
+async def test_a_process_with_many_open_files_has_workers(settings: Settings) -> None:
+    async with at_work(settings) as workers:
+        assert (await perform(workers, toy("add", a=1))).value == 2
 
 
 @linux

@@ -36,7 +36,7 @@ def models(
     rollback: bool,
     yes: bool,
 ) -> None:
-    """List the registered models, show one, promote, roll back or delete a version.
+    """List models, show one, promote, roll back or delete.
 
     NAME shows all versions of a model, name@alias or name@3 one of them. The champion is the version that a name alone
     means.

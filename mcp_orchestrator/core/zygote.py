@@ -49,9 +49,11 @@ def main(control_fd: int, settings: str, *, preload: bool, tracking: bool) -> No
     list(house())  # imported here, they are at hand in each worker
     later = [*LATER, *TRACKING] if tracking else [*LATER]
     pending = [*FIRST, *later] if preload else []
+    said = select.poll()  # `select.select` takes no descriptor above 1,023, and who starts this may have more open
+    said.register(control, select.POLLIN)
     try:
         while True:
-            ready, _, _ = select.select([control], [], [], 0 if pending else 1.0)
+            ready = said.poll(0 if pending else 1000)
             if gone := _reaped() & living:
                 living -= gone
                 _tidy(living)

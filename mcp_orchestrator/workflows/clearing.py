@@ -12,6 +12,7 @@ from mcp_orchestrator.core.dispatch import Dispatcher
 from mcp_orchestrator.core.tasks import Need, Task
 from mcp_orchestrator.errors import OrchestratorError
 from mcp_orchestrator.tracking.versions import Versions
+from orchestrator_memory.sqlite import sqlite3
 
 __all__ = ["clearing"]
 
@@ -25,13 +26,13 @@ def clearing(versions: Versions, dispatcher: Dispatcher, limit: float) -> Callab
     """
 
     async def clear(_engine: object) -> None:
-        if not await to_thread.run_sync(lambda: versions.deletions(unfinished=True)):
-            return
         task = Task(component="production_registry", capability="clear", params={})
         try:
+            if not await to_thread.run_sync(lambda: versions.deletions(unfinished=True)):
+                return
             done = await dispatcher.perform(task, lambda _fraction, _message: None, need=Need(), timeout=limit)
             done.answer()
-        except OrchestratorError:
+        except (OrchestratorError, sqlite3.Error):
             log.warning("deleted models could not be cleared away; it is tried again at the next start", exc_info=True)
 
     return clear
