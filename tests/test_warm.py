@@ -17,6 +17,7 @@ from mcp_orchestrator.components.training import automl_orchestrator
 from mcp_orchestrator.core.rows import Status
 from mcp_orchestrator.core.workflow import Lesson
 from mcp_orchestrator.errors import InvalidInput, StateUnavailable, UnknownName
+from mcp_orchestrator.methods.search import recalling
 from mcp_orchestrator.methods.search.fingerprint import Fingerprint, fingerprint
 from mcp_orchestrator.methods.search.posing import pose
 from mcp_orchestrator.methods.search.question import Question
@@ -26,6 +27,7 @@ from mcp_orchestrator.methods.training.families import FAMILIES, chosen
 from mcp_orchestrator.view import RunView
 from mcp_orchestrator.workflows.lessons import configurations, lessons, trials
 from mcp_orchestrator.workflows.summary import TrainingSummary
+from orchestrator_memory.related import RelatedRun, Similarity
 
 QUICK: dict[str, Any] = {"families": ["linear", "splines", "neighbors"], "ensemble": "none", "tracking": False}
 BENT = Start(family="splines", params={"C": 3.0}, run="earlier")
@@ -198,6 +200,30 @@ def test_a_memory_that_is_broken_is_said_where_runs_are_named(ctx: Context) -> N
         automl_orchestrator.related.call(ctx, given)
 
 
+@pytest.mark.parametrize(
+    ("alike", "taken"),
+    [((0.95, 0.9, 0.8), ["run 0", "run 1"]), ((0.7, 0.68, 0.66), ["run 0", "run 1", "run 2"]), ((0.6, 0.6), [])],
+)
+def test_what_is_far_less_alike_than_the_most_alike_is_not_started_from(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch, alike: tuple[float, ...], taken: list[str]
+) -> None:
+    tips = [("splines", {"C": 3.0}), ("linear", {"C": 2.0}), ("neighbors", {"n_neighbors": 5, "weights": "uniform"})]
+    known = [
+        RelatedRun(
+            run=f"run {place}",
+            memory="one",
+            similarity=Similarity(score=score),
+            configurations=[{"family": family, "params": params}],
+            created=place,
+        )
+        for place, (score, (family, params)) in enumerate(zip(alike, tips, strict=False))
+    ]
+    monkeypatch.setattr(recalling, "similar", lambda *_: known)
+    found = recalling.recalled(ctx, table(1), "dataset://one", Question(target="kept"))
+    assert [one.run for one in found.sources] == [one.run for one in found.earlier] == taken
+    assert found.says.startswith("warm" if taken else "cold: no remembered training is alike enough")
+
+
 # What is tried first --------------------------------------------------------------------------------------------------
 
 
@@ -290,6 +316,8 @@ def test_the_same_rows_have_the_same_fingerprint_and_names_that_number_columns_s
     assert numbered.names == []
     assert "schema" not in numbered.labels
     assert numbered.numbers == mark(table(3)).numbers
+    assert mark(table(3, names="reading_1 reading_2 Reading_03 speed")).names == ["speed"]
+    assert mark(table(3, names="reading_1 width_2 pm10 speed")).names == ["pm10", "reading_1", "speed", "width_2"]
 
 
 def test_a_regression_has_the_skewness_of_its_target() -> None:

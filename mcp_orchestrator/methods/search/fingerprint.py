@@ -13,6 +13,8 @@ import json
 import math
 import re
 import warnings
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -38,7 +40,8 @@ NAMED = 200
 NUMBERED = re.compile(
     r"[a-z]|([a-z]|col|column|feat|feature|var|variable|attr|attribute|unnamed:)?[ _.-]?\d+", re.IGNORECASE
 )
-"""Names that only number the columns: equal ones say nothing."""
+"""Names that only number the columns: equal ones say nothing. Nor do those of a table that differ by digits alone."""
+DIGITS = re.compile(r"\d+")
 PLAIN = frozenset({"class", "label", "outcome", "target", "y"})
 """Names of targets that say as little."""
 
@@ -70,7 +73,7 @@ def fingerprint(problem: Problem) -> Fingerprint:
         **_correlation(problem, [one.name for one in features if one.kind == "numeric"]),
         **_landmarks(problem),
     }
-    names = sorted(name for name in columns if not NUMBERED.fullmatch(name))
+    names = _telling(columns)
     labels = {
         "task": problem.target.task,
         "metric": problem.metric.name,
@@ -85,6 +88,13 @@ def fingerprint(problem: Problem) -> Fingerprint:
         labels=labels,
         names=names[:NAMED],
     )
+
+
+def _telling(columns: Sequence[str]) -> list[str]:
+    """Return the names that do more than number the columns, in order."""
+    often = Counter(DIGITS.sub("#", name).casefold() for name in columns)
+    alone = {name for name in columns if not DIGITS.search(name) or often[DIGITS.sub("#", name).casefold()] == 1}
+    return sorted(name for name in alone if not NUMBERED.fullmatch(name))
 
 
 def _of_target(problem: Problem) -> dict[str, float]:

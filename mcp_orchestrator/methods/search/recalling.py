@@ -44,6 +44,8 @@ __all__ = ["LIKE", "Recalled", "Source", "recalled"]
 
 LIKE = 0.65
 """How alike data must be to be learned from."""
+BEHIND = 0.1
+"""How much less alike than the first one the others may be: what was on data like these comes without strangers."""
 RUNS = 3
 STARTS = 4
 SHARE = 6
@@ -145,7 +147,8 @@ def _known(ctx: Context, mark: Fingerprint, identity: str) -> tuple[list[Related
             return named(ctx, mark, began), then
     except (StateUnavailable, UnknownName) as error:
         return [], str(error)
-    alike = [one for one in near if one.similarity.score >= LIKE][:RUNS]
+    least = max([LIKE, *(one.similarity.score - BEHIND for one in near[:1])])
+    alike = [one for one in near if one.similarity.score >= least][:RUNS]
     if alike:
         return alike, ""
     if not near:
