@@ -46,6 +46,8 @@ class Value(BaseModel):
     @classmethod
     def made(cls, values: dict[str, Any]) -> Self:
         """Return a value of all its fields, unchecked, as `model_construct` would in several times the time."""
+        if not cls.__pydantic_complete__:  # pydantic 2.12 cannot write a value of a class that is not built
+            cls.model_rebuild()
         one = cls.__new__(cls)
         _set(one, "__dict__", values)
         _set(one, "__pydantic_fields_set__", set(values))
