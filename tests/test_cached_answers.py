@@ -134,6 +134,7 @@ def differing(asked: list[dict[str, Any]], ours: Answers, theirs: Answers) -> li
 
 
 @pytest.mark.parametrize("modern", [True, False], ids=["2026-07-28", "2025-11-25"])
+@pytest.mark.slow
 async def test_what_is_answered_early_or_kept_is_what_the_sdk_answers(modern: bool, project: Path) -> None:
     asked = questions(modern=modern)
     with front(project, modern=modern) as cold:

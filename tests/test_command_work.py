@@ -161,6 +161,7 @@ def flowers(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.requirement("cli.workflows")
+@pytest.mark.slow
 def test_training_shows_its_steps_metrics_against_the_baseline_and_the_model(flowers: Path) -> None:
     said, steps = (flowers / "said").read_text(), (flowers / "steps").read_text()
     assert re.search(r"^accuracy +0\.\d+ +0\.\d+ to [01][.\d]* +0\.3", said, re.MULTILINE)
@@ -233,6 +234,7 @@ def test_records_that_are_none_are_refused(flowers: Path, text: str) -> None:
 
 
 @pytest.mark.requirement("rollback.version")
+@pytest.mark.slow
 def test_a_model_is_promoted_and_rolled_back(flowers: Path) -> None:
     assert answer("models")[0]["aliases"] == [], "its experiments were not tracked, so its gates were not passed"
     assert "version 1 is the champion" in ask("models", "flowers", "--promote", "1").stdout
@@ -243,6 +245,7 @@ def test_a_model_is_promoted_and_rolled_back(flowers: Path) -> None:
     assert "nothing to go back to" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_version_is_deleted_after_a_question_that_says_what_goes(flowers: Path) -> None:
     with Versions(flowers / ".mcp-orchestrator") as versions:
         versions.register("flowers", versions.get("flowers@1"), run="another")
@@ -280,6 +283,7 @@ def test_models_are_completed_with_their_versions_and_aliases(flowers: Path) -> 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
+@pytest.mark.slow
 def test_what_cannot_be_trained_or_evaluated_is_refused_before_any_run(
     project: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, said: str
 ) -> None:
@@ -289,6 +293,7 @@ def test_what_cannot_be_trained_or_evaluated_is_refused_before_any_run(
     assert answer("runs") == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_is_cancelled_and_says_how_to_go_on(project: Path) -> None:
     with start("train", "builtin:iris", "--target", "target", "--seconds", "600", "--trials", "5000") as command:
         assert command.stderr is not None

@@ -519,6 +519,7 @@ async def process(project: Path, *options: str) -> AsyncGenerator[tuple[subproce
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.slow
 async def test_told_to_end_while_a_call_works_the_server_answers_it_and_ends(tmp_path: Path) -> None:
     (tmp_path / "orchestrator.toml").write_text('workers = 2\n[components]\ntoys = "toys"\n')
     call = {"component": "toys", "capability": "await_file", "params": {"folder": str(tmp_path), "name": "go"}}

@@ -44,6 +44,7 @@ def names(client: Front) -> list[str]:
 
 @pytest.mark.requirement("safety.access")
 @pytest.mark.parametrize("modern", [True, False], ids=["2026-07-28", "2025-11-25"])
+@pytest.mark.slow
 def test_a_front_that_only_reads_shares_the_host_and_changes_nothing(modern: bool, project: Path) -> None:
     home = project / ".mcp-orchestrator"
     with front(project, modern=modern) as other:

@@ -89,6 +89,7 @@ def test_workflows_and_templates_are_listed_and_described() -> None:
     assert "no workflow 'trane'. Did you mean 'train'" in ask("workflows", "trane").output
 
 
+@pytest.mark.slow
 def test_a_graph_from_a_file_is_checked_and_run(project: Path) -> None:
     name = graph(project)
     assert answer("run", name, "--check") == {"workflow": "custom", "valid": True, "steps": ["one", "two"]}
@@ -112,6 +113,7 @@ def test_a_graph_that_is_wrong_is_refused_with_all_that_is_wrong(project: Path) 
     assert ask("run", "train", "--check", "--inputs", '{"data": "x"}').exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_schedule_is_made_listed_run_and_removed(project: Path) -> None:
     name = graph(project)
     [made] = answer("schedules", "add", "night", "30 3 * * *", name, "--inputs", '{"n": 5}', "--zone", "Europe/Berlin")
