@@ -39,6 +39,9 @@ WORDS = 60
 tests/memory/questions.json (22 words), and the 500 and their evidence that a training writes of itself."""
 TURNS = {"": ("ping", "remember", "recall", "three"), " beside": ("remember", "recall", "create", "search")}
 """What takes turns: our own questions, and then ours with those to the reference."""
+IN_A_ROW = {"": 1, " beside": 5}
+"""How often each is asked in its turn. The first question after one to the reference meets what that leaves behind on
+the processors (it clears its memory up beside the next one), which is not what either of them costs."""
 WARM = 3
 """Rounds that are not counted: what is needed is loaded in them."""
 WANTED = "kolasubu"
@@ -140,8 +143,8 @@ async def rounds(folder: Path, texts: Texts, count: int) -> dict[str, Taken]:
         taken: dict[str, Taken] = {}
         for among, names in TURNS.items():
             for turn in range(WARM + count):
-                number += 1
-                for name in sorted(names, reverse=bool(turn % 2)):
+                for name in (one for one in sorted(names, reverse=bool(turn % 2)) for _ in range(IN_A_ROW[among])):
+                    number += 1
                     began = time.perf_counter()
                     answer = await asked[name]()
                     took = time.perf_counter() - began
