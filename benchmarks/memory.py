@@ -37,9 +37,13 @@ VOCABULARY = 3_000
 WORDS = 60
 """Of a text: about 400 characters, between the 120 of the shortest that are kept, such as those of
 tests/memory/questions.json (22 words), and the 500 and their evidence that a training writes of itself."""
-TURNS = {"": ("ping", "remember", "recall", "three"), " beside": ("remember", "recall", "create", "search")}
-"""What takes turns: our own questions, and then ours with those to the reference."""
-IN_A_ROW = {"": 1, " beside": 5}
+TURNS = {
+    " alone": ("ping", "remember"),
+    "": ("ping", "remember", "recall", "three"),
+    " beside": ("remember", "recall", "create", "search"),
+}
+"""What takes turns: pings and writes, all of our own questions, and then ours with those to the reference."""
+IN_A_ROW = {" alone": 1, "": 1, " beside": 5}
 """How often each is asked in its turn. The first question after one to the reference meets what that leaves behind on
 the processors (it clears its memory up beside the next one), which is not what either of them costs."""
 WARM = 3
@@ -183,7 +187,7 @@ def main() -> None:
     for name, one in {**taken, **grown}.items():
         print(f"{name:>16} {one.ms:9.2f} {one.calm:9.2f} {mean(one.seconds) * 1000:9.2f} {one.bytes or '':>9}")
     bars = [
-        ("a write by a ping", "remember", "ping", "at most", MOST_WRITE),
+        ("a write by a ping", "remember alone", "ping alone", "at most", MOST_WRITE),
         (f"recall at {ROWS:,} by a ping", "recall", "ping", "at most", MOST_RECALL),
         ("the reference's create by our write", "create beside", "remember beside", "at least", LEAST_CREATE),
         ("the reference's search by our recall", "search beside", "recall beside", "at least", LEAST_SEARCH),
